@@ -13,7 +13,8 @@ ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
 # Folder where Snakemake looks up profiles by name.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# Containers often keep Python from writing bytecode: every process would compile the package anew, and pytest the tests.
+# Containers often keep Python from writing bytecode: every process would compile the package anew,
+# and pytest the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo demo-all show ui slurm-profile check test coverage fuzz kill-test \

@@ -115,6 +115,10 @@ def foreign(path: Path) -> dict[str, Any]:
 
 
 def test_choices(squares: Predictor) -> None:
+    classes = f"{len(squares.classes)} classes"
+    assert (
+        repr(squares) == f"Predictor({squares.method}, {squares.run.backbone}, {classes}, on cpu)"
+    )
     images = frames(8)
     both = list(squares.track(images, score=0))
     assert [result.track_ids.tolist() for result in both[:4]] == [[0, 1], [0, 1], [0, 1], [2, 3]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -402,6 +403,7 @@ DRAWN = READ | {"matplotlib", "PIL"}
     [
         ("vatrack.cli", set()),
         ("vatrack.runs.select", set()),
+        ("vatrack.api.settings, vatrack.video.sources", HEAVY - {"torch"}),
         ("vatrack.cli.train_job", set()),
         ("vatrack.synthetic.render", set()),
         ("vatrack.sailvos.cuts", READ),
@@ -445,6 +447,19 @@ def test_the_module_is_the_command() -> None:
     )
     assert ended.returncode == 2
     assert "--out" in ended.stderr
+
+
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(tmp_path: Path) -> None:
+    slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    (tmp_path / "typer.py").write_text(slow)  # found before the true one
+    paths = os.pathsep.join([str(tmp_path), *sys.path[1:]])
+    ended = subprocess.run(
+        [sys.executable, "-m", "vatrack", "config"],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize(

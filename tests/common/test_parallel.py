@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from vatrack.common import parallel
+from vatrack.common import logs, parallel
 from vatrack.common.errors import InputError
 from vatrack.common.parallel import ordered_map, ordered_streams
 from vatrack.common.progress import progress
@@ -213,13 +213,17 @@ def test_progress_prints_a_line_a_minute_into_a_log(
         found.append(item)
         clock += 30
     assert found == list("abcdefgh")
-    assert capsys.readouterr().err.splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         "letters: 2 of 8, about 3 min left (0.0 a second)",
         "letters: 4 of 8, about 2 min left (0.0 a second)",
         "letters: 6 of 8, about 1 min left (0.0 a second)",
         "letters: 8 of 8, less than a minute left (0.0 a second)",
     ]
     assert list(progress([], "nothing", 0)) == []
+    with logs.warnings_only():
+        for _ in progress("abcdefgh", "letters", 8):
+            clock += 30
+    assert capsys.readouterr() == ("", "")
 
 
 def test_progress_shows_a_bar_on_a_terminal(
@@ -229,6 +233,9 @@ def test_progress_shows_a_bar_on_a_terminal(
     assert list(progress(range(5), "numbers", 5)) == list(range(5))
     shown = capsys.readouterr().err
     assert "numbers:   0%" in shown and shown.endswith("\r")  # taken away at the end
+    with logs.warnings_only():
+        assert list(progress(range(5), "numbers", 5)) == list(range(5))
+    assert capsys.readouterr().err == ""
 
 
 def test_the_first_process_takes_no_signal_before_it_is_ready() -> None:

@@ -1,4 +1,7 @@
-"""Prose in Markdown is wrapped at 100 columns; tables, code and single long links are left out."""
+"""Lines have at most 100 columns in Markdown and in the workflow, where ruff does not look.
+
+Of Markdown, tables, code and single long links are left out.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,11 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     ROOT / "tests" / "golden" / "README.md",
+]
+WORKFLOW = [
+    ROOT / "workflow" / "Snakefile",
+    *sorted((ROOT / "workflow" / "rules").glob("*.smk")),
+    *sorted((ROOT / "workflow" / "profiles").rglob("*.yaml")),
 ]
 
 
@@ -33,6 +41,12 @@ def long_lines(text: str) -> list[int]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_prose_is_wrapped(page: Path) -> None:
     assert long_lines(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("file", WORKFLOW, ids=lambda file: file.name)
+def test_the_workflow_is_wrapped(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [number for number, line in enumerate(lines, 1) if len(line) > COLUMNS] == []
 
 
 def test_what_counts_as_prose() -> None:

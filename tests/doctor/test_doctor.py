@@ -591,7 +591,10 @@ def test_no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("script", "found"),
     [
-        ("echo 'slurm_load: Unable to contact controller' >&2; exit 1", "Unable to contact"),
+        (
+            "echo 'slurm_load: Unable to contact controller' >&2; exit 1",
+            "sinfo failed (exit code 1)",
+        ),
         ("sleep 20", "no answer in 0.5 s"),
     ],
 )

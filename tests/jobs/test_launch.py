@@ -49,7 +49,8 @@ def run(
 ) -> tuple[str, str]:
     shown = io.StringIO()
     settings = parse_config({"launcher": launcher}, "test", Config).launcher
-    return run_in_job(function, arguments, settings, folder, stream=shown), shown.getvalue()
+    result = run_in_job(function, arguments, settings, folder, stream=shown)
+    return str(result), shown.getvalue()
 
 
 def test_shows_output_and_returns_the_summary(tmp_path: Path) -> None:

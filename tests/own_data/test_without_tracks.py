@@ -84,6 +84,7 @@ def test_every_image_becomes_a_video(
     own = _write(tmp_path, change)
     result = prepare_joint(own / "train.json", own / "frames", DATA, tmp_path / "out")
     assert (result.videos, result.frames, result.tracks) == (12, 12, 24)
+    assert "masks, 24 objects in " in str(result)
     assert f"{reason}: images are treated independently" in str(result)
     for form in ("visible", "joint", "video_amodal"):
         assert lacks_tracks(read_json(tmp_path / "out" / f"{form}.json")["videos"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import vatrack
 from tests.conftest import TinyData, tiny_config
@@ -33,7 +37,25 @@ DATA_FILES = {
     "vatrack/reporting/tables/tables.html.j2",
 }
 PLUGIN = "snakemake_logger_plugin_vatrack"  # Snakemake looks for this name
-EXTRAS = ("mlflow", "snakemake", "submitit")  # TrackEval brings those of reports
+
+
+def modules_of_extras() -> list[str]:
+    """Top-level modules of the packages here that `pip install vatrack` alone does not bring."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    brought: set[tuple[str, str]] = set()  # name and extra
+    waiting = [Requirement(text) for text in project["dependencies"]]
+    while waiting:
+        wanted = waiting.pop()
+        for extra in {"", *wanted.extras}:
+            found = (canonicalize_name(wanted.name), extra)
+            if found in brought:
+                continue
+            brought.add(found)
+            named = map(Requirement, importlib.metadata.requires(wanted.name) or ())
+            waiting += [r for r in named if not r.marker or r.marker.evaluate({"extra": extra})]
+    names = {name for name, _ in brought}
+    modules = importlib.metadata.packages_distributions().items()
+    return sorted(name for name, of in modules if names.isdisjoint(map(canonicalize_name, of)))
 
 
 @dataclass(frozen=True)
@@ -80,9 +102,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     (site,) = found.folder.glob("lib/python*/site-packages")
     (site / "locked.pth").write_text(sysconfig.get_path("purelib") + "\n")
     # The extras lie there, too: they are hidden, as if they had not been installed.
-    (site / "sitecustomize.py").write_text(
-        f"import sys\nsys.modules.update(dict.fromkeys({EXTRAS}))\n"
-    )
+    hidden = f"import sys\nsys.modules.update(dict.fromkeys({modules_of_extras()}))\n"
+    (site / "sitecustomize.py").write_text(hidden)
     return found
 
 
@@ -109,6 +130,13 @@ def test_the_package_is_the_installed_one(installed: Installed) -> None:
     version = "import importlib.metadata as m; print(m.version('vatrack'))"
     assert installed.run("python", "-c", version) == f"{vatrack.__version__}\n"
     assert "evaluate" in installed.run("vatrack", "--help")
+
+
+def test_the_extras_are_hidden() -> None:
+    hidden = modules_of_extras()
+    assert {"av", "mlflow", "psutil", "snakemake", "sqlalchemy", "submitit"} <= set(hidden)
+    # Brought by torch and TrackEval: nobody is without them.
+    assert {"jinja2", "matplotlib", "pandas", "PIL", "numpy", "torch"}.isdisjoint(hidden)
 
 
 def test_data_files_are_read(installed: Installed) -> None:

@@ -32,6 +32,7 @@ FILES = {
     "evaluation": "evaluation.yaml",
     "overlay": "overlay.png",
     "overlay_video": "overlay.mp4",
+    "views": "views",
     "mlflow": "mlflow.json",
     "mlflow_lock": ".mlflow.lock",
 }
@@ -39,8 +40,8 @@ FILES = {
 
 def test_names_are_those_that_existing_runs_have(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    properties = {name for name, value in vars(RunFolder).items() if isinstance(value, property)}
-    values = {name: getattr(folder, name) for name in properties if not name.startswith("_")}
+    names = [name for name, value in vars(RunFolder).items() if hasattr(value, "__get__")]
+    values = {name: getattr(folder, name) for name in names if not name.startswith("_")}
     found = {name: value for name, value in values.items() if isinstance(value, Path)}
     assert found == {name: tmp_path / file for name, file in FILES.items()}
     assert folder.checkpoint(3) == tmp_path / "checkpoints" / "epoch_03.pt"
@@ -48,7 +49,9 @@ def test_names_are_those_that_existing_runs_have(tmp_path: Path) -> None:
     assert folder.fault(2, 17) == tmp_path / "faults" / "epoch_02_batch_000017.json"
 
 
-@pytest.mark.parametrize("room", ["cli", "experiments", "inference", "reporting", "runs"])
+@pytest.mark.parametrize(
+    "room", ["cli", "evaluation", "experiments", "inference", "reporting", "runs", "video"]
+)
 def test_no_other_module_spells_the_names_of_files(room: str) -> None:
     names = {name for name in FILES.values() if "." in name}
     modules = sorted((Path(vatrack.__file__).parent / room).rglob("*.py"))
@@ -62,6 +65,14 @@ def test_no_other_module_spells_the_names_of_files(room: str) -> None:
         found = {literal for literal in literals if literal.lstrip("/") in names}
         allowed = ("folder.py", "examples.py")  # what users type names files, too
         assert not found or module.name in allowed, f"{module}: {found}"
+
+
+def test_no_rule_spells_the_names_of_files() -> None:
+    rules = (Path(vatrack.__file__).parents[1] / "workflow" / "rules").glob("*.smk")
+    texts = {path.name: path.read_text() for path in rules}
+    names = [name for name in FILES.values() if "." in name]
+    found = {(file, name) for file, text in texts.items() for name in names if f"}}/{name}" in text}
+    assert len(texts) > 5 and not found
 
 
 def test_validated_epochs_and_the_checkpoints_that_are_kept(tmp_path: Path) -> None:

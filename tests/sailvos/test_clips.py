@@ -64,12 +64,16 @@ def test_modes(tree: Path, mode: str) -> None:
     assert {path: path.read_bytes() for path in (tree / "raw").rglob("*.bmp")} == before
 
 
-def test_copies_where_links_are_impossible(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_where_links_are_impossible(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def other_file_system(*_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", other_file_system)
     assert build(tree, "hardlink").endswith("5 copies")
+    (said,) = caplog.messages
+    assert said.startswith("hard links are not possible here: copying frames instead; ")
     assert len(listing(tree / "clips")) == 5
 
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -21,10 +20,9 @@ from tests.training.interrupted import lines, wait_for
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_yaml
 from vatrack.config import Backbone, Method, RunConfig
-from vatrack.data.frames import AnnotationFile, Frame
+from vatrack.data.frames import AnnotationFile
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.loop import train
-from vatrack.training.validation import blocks
 from vatrack.weights.checkpoint import load
 
 # What torchrun would set for the first of two processes.
@@ -226,22 +224,6 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
         InputError, match=r"training\.batch_size: is 4, which cannot be divided among 3 processes"
     ):
         group.share(4, "training.batch_size")
-
-
-def test_clips_are_shared_in_order_and_evenly() -> None:
-    dice = np.random.default_rng(0)
-    for count in (1, 2, 3, 8):
-        lengths = dice.integers(1, 50, 60)
-        clips = [
-            [Frame(0, clip, frame, "", 1, 1) for frame in range(length)]
-            for clip, length in enumerate(lengths)
-        ]
-        shared = blocks(clips, count)
-        assert len(shared) == count
-        assert [clip for block in shared for clip in block] == clips
-        frames = [sum(map(len, block)) for block in shared]
-        assert max(frames) - min(frames) <= 2 * max(lengths)
-    assert blocks([], 2) == [[], []]
 
 
 def test_alone_everything_is_as_it_is() -> None:

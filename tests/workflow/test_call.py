@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from vatrack.common.errors import InputError
-from workflow.lib.call import check_cluster, check_results, layered_config
+from vatrack.common.errors import ConfigError, InputError
+from workflow.lib.call import (
+    check_cluster,
+    check_results,
+    layered_config,
+    shell_prefix,
+    stopping,
+)
 
 
 def files(folder: Path, **texts: str) -> list[Path]:
@@ -95,3 +101,26 @@ def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "mini"):
         with pytest.raises(InputError, match=r"results: .*file is a file, not a folder; choose"):
             check_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConfigError("seed", "is odd; choose another"), "mine.yaml: seed: is odd; choose another"),
+        (InputError("a.json: cut off; copy it again"), "a.json: cut off; copy it again"),
+        (PermissionError(13, "Permission denied", "r"), "r: permission denied; "),
+    ],
+)
+def test_bad_input_ends_snakemake_with_one_message(error: Exception, told: str) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        stopping("mine.yaml", fail, 1)
+    assert str(ended.value.code).startswith(f"error: {told}")
+    assert stopping("mine.yaml", max, 1, 2) == 2
+
+
+def test_jobs_find_the_commands_of_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/opt/my env/bin/python")
+    assert shell_prefix() == "set -euo pipefail; export PATH='/opt/my env/bin':$PATH; "

@@ -54,9 +54,9 @@ def test_entries_may_share_a_section() -> None:
 
 
 def test_unknown_names_are_refused_with_the_nearest(tmp_path: object) -> None:
-    def check(option: str, name: str, *, files: bool = True) -> None:
-        is_made = (lambda name: name.startswith("results/")) if files else None
-        check_names(option, [name], ["train", "evaluate"], is_made)
+    def check(option: str, *names: str) -> None:
+        words = arguments(["snakemake", option, *names] if option else ["snakemake", *names])
+        check_names(words, ["train", "evaluate"], lambda name: name.startswith("results/"))
 
     for name in ("train", "results/a.json", str(tmp_path)):
         check("--until", name)
@@ -66,4 +66,4 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: object) -> None:
     with pytest.raises(InputError, match=r"^repotr: no such rule or file .*list the rules with"):
         check("", "repotr")
     with pytest.raises(InputError, match=r"^--set-threads results/a\.json: no such rule; list"):
-        check("--set-threads", "results/a.json", files=False)
+        check("--set-threads", "results/a.json=1")

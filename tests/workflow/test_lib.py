@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ def Plan(values: dict[str, Any]) -> lib.Plan:
     return lib.Plan({**values, "training": training})
 
 
+def job(method: str, variant: str = "") -> Namespace:
+    """The wildcards of a job."""
+    return Namespace(method=method, backbone="resnet18", variant=variant)
+
+
 def raw_tree(folder: Path, *videos: str) -> str:
     for video in videos:
         (folder / video / "images").mkdir(parents=True)
@@ -30,9 +36,10 @@ def test_every_run_has_its_paths() -> None:
     assert plan.root == "out/x"
     folders = ["out/x/runs/qdtrack__resnet18", "out/x/runs/vatrack__resnet18"]
     assert plan.per_run(plan.run) == folders
-    assert plan.run_options == " ".join(f"--run={folder}" for folder in folders)
+    assert plan.run_options(None, None) == " ".join(f"--run={folder}" for folder in folders)
     assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 3 * 2
-    assert plan.training_settings("qdtrack", "resnet18")["method"] == "qdtrack"
+    assert plan.training_settings(job("qdtrack"))["method"] == "qdtrack"
+    assert plan.begun() == []
 
 
 def test_labels_and_seeds_are_variants_of_a_run() -> None:
@@ -41,15 +48,15 @@ def test_labels_and_seeds_are_variants_of_a_run() -> None:
     assert plan.variants == ["__e6-seed0", "__e6-seed12"]
     names = ["vatrack__resnet18__e6-seed0", "vatrack__resnet18__e6-seed12"]
     assert plan.per_run(plan.run) == [f"out/x/runs/{name}" for name in names]
-    assert plan.training_settings("vatrack", "resnet18", "__e6-seed12")["seed"] == 12
-    assert plan.seed_option("vatrack", "resnet18", "__e6-seed12") == "--seed 12"
+    seed12 = job("vatrack", "__e6-seed12")
+    assert plan.training_settings(seed12)["seed"] == 12
+    assert plan.launch_options(seed12, {}) == "--seed 12"
     bare = Plan({})
     assert bare.variants == [""]
-    assert bare.seed_option("vatrack", "resnet18", "") == ""
+    assert bare.launch_options(job("vatrack"), {}) == ""
     labelled = Plan({"run_label": "e6"})
-    assert labelled.training_settings("vatrack", "resnet18", "__e6") == bare.training_settings(
-        "vatrack", "resnet18"
-    )
+    settings = bare.training_settings(job("vatrack"))
+    assert labelled.training_settings(job("vatrack", "__e6")) == settings
 
 
 def test_runs_of_other_configs_are_shown_beside_those_of_this_one(tmp_path: Path) -> None:
@@ -105,7 +112,7 @@ def test_the_miniature_sets_videos_are_known_before_it_is_rendered() -> None:
     plan = Plan({"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}})
     assert plan.videos() == ["mini_train_000", "mini_valid_000"]
     assert plan.official == []
-    assert plan.official_json("valid") == "results/mini/raw/valid.json"
+    assert plan.official_json(Namespace(subset="valid")) == "results/mini/raw/valid.json"
 
 
 def test_only_a_small_rendered_set_is_worked_on_by_one_process(tmp_path: Path) -> None:
@@ -140,7 +147,8 @@ def test_names_that_snakemake_cannot_handle_are_refused(video: str, tmp_path: Pa
 )
 def test_the_profiles_place_on_the_cluster(cluster: str, options: str) -> None:
     plan = Plan({"launcher": {"cluster": cluster, "cpus": 7, "memory_gb": 3, "gpus": 2}})
-    assert plan.slurm_options({"slurm_partition": "gpu", "qos": "very long"}) == options
+    resources = {"slurm_partition": "gpu", "qos": "very long"}
+    assert plan.launch_options(job("vatrack"), resources) == options
     here = cluster == "local"
     assert (plan.train_threads, plan.train_memory, plan.train_gpus) == (
         (7, 3000, 2) if here else (1, 1000, 0)

@@ -38,6 +38,10 @@ def test_the_command_gets_the_runs(
     assert log.read_text().splitlines() == ["-m", "vatrack", "mlflow-sync", *RUNS, "bad"]
 
 
+def test_without_runs_nothing_is_sent(log: Path) -> None:
+    assert send_runs([], log) == "" and not log.exists()
+
+
 @pytest.mark.parametrize(
     ("script", "reason"), [("exit 1", "(see "), ("exec sleep 60", "(no result after 0.5 s, see ")]
 )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from vatrack.api.choices import check_network
 from vatrack.api.predictor import Predictor
-from vatrack.common.arguments import as_path, check_type
-from vatrack.common.counted import counted
+from vatrack.common.arguments import as_path
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
-from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Config, Method
 from vatrack.models.prepared import prepare
 from vatrack.runs.results import file_of_run
@@ -51,14 +50,9 @@ def load(
             setting is wrong.
     """
     path = file_of_run(as_path("checkpoint", checkpoint), "best_checkpoint")
-    loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
-                   key)  # fmt: skip
+    loaded = _read(path, *check_network(method, backbone, largest_side), key)
     run = loaded.run(loaded.settings(path))
     if largest_side is not None:
-        check_type("the largest side", largest_side, int)
-        if not 32 <= largest_side <= 8192:
-            side = counted(largest_side, "pixel")
-            raise InputError(f"the largest side is {side}; it must be 32 to 8192")
         limits = {"image_scale": (largest_side, largest_side)}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
     compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
@@ -67,15 +61,6 @@ def load(
     allow_tf32(run.compute.tf32)
     model = restored(loaded, run, path).to(chosen)
     return Predictor(prepare(model, run.compute, chosen), run, chosen)
-
-
-def _one_of(values: type[Any], what: str, value: str | None) -> Any:
-    if value is None:
-        return None
-    try:
-        return values(value)
-    except ValueError:
-        raise InputError(unknown(what, value, [str(item) for item in values])) from None
 
 
 def _read(

@@ -6,16 +6,17 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate, frames_of
 from vatrack.api.results import FrameResult
 from vatrack.api.shots import ShotDetector
 from vatrack.common.arguments import several
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.scores import check_score
@@ -27,9 +28,6 @@ from vatrack.inference.predictor import Predictor as FramePredictor
 from vatrack.inference.predictor import TrackedFrame
 from vatrack.models.detector import Detector
 from vatrack.video.frames import Selection, VideoFrame
-
-Cuts = Literal["detect", "none"]
-DEFAULT_SCORE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +58,10 @@ class Predictor:
         self.run = run
         self.device = device
         self.classes: dict[int, str] = dict(enumerate(run.class_list.names, 1))
+
+    def __repr__(self) -> str:
+        classes = counted(len(self.classes), "class")
+        return f"Predictor({self.method}, {self.run.backbone}, {classes}, on {self.device})"
 
     @property
     def method(self) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
-from vatrack.api.predictor import DEFAULT_SCORE, Cuts
 from vatrack.common.arguments import check_type, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError

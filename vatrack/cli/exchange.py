@@ -58,7 +58,10 @@ def import_dataset(
     sources: Annotated[
         list[Path], typer.Argument(metavar="SOURCE...", help="Annotation files or folders.")
     ],
-    origin: Annotated[SourceFormat, typer.Option("--from", help="Format of the sources.")],
+    origin: Annotated[
+        SourceFormat,
+        typer.Option("--from", help="Format of the sources; that of KINS is coco-amodal."),
+    ],
     images: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder that the image names are relative to.")
     ],

@@ -18,6 +18,7 @@ from vatrack.cli.options import (
     out_file,
     shard_option,
 )
+from vatrack.common.files import require_lines
 from vatrack.common.shards import parse_shard
 from vatrack.config import Backbone, Method, RunConfig, load_run
 from vatrack.config.file_classes import parse_class_map
@@ -52,11 +53,13 @@ def predict(
     shard: Annotated[str | None, shard_option("merge-predictions")] = None,
 ) -> None:
     """Detect, segment and track every object in the clips of a dataset."""
+    # What is wrong is told before torch is imported, which takes seconds.
+    require_lines(out)
+    mapping = parse_class_map(class_map) if class_map else None
+    only = None if shard is None else parse_shard(shard)
     from vatrack.inference.predict import predict_files
 
     run = _run_of(checkpoint, config, overrides, method, backbone)
-    mapping = parse_class_map(class_map) if class_map else None
-    only = None if shard is None else parse_shard(shard)
     typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping, only))
 
 

@@ -121,12 +121,11 @@ def track(
     Writes overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml for each source.
     Exits with 3 if a source was truncated or damaged.
     """
-    from vatrack.api.load import load
+    from vatrack.api.choices import check_network
     from vatrack.api.settings import TrackSettings
-    from vatrack.api.track import track_videos
-    from vatrack.common.allocator import keep_memory
     from vatrack.reporting.video import DrawSettings
     from vatrack.video.frames import Selection
+    from vatrack.video.sources import find_sources
 
     if quiet:
         logging.getLogger("vatrack").setLevel(logging.WARNING)
@@ -147,6 +146,13 @@ def track(
         show=show,
         overwrite=overwrite,
     )
+    # What is wrong is told before torch is imported, which takes seconds.
+    check_network(method, backbone, largest_side)
+    find_sources(sources)
+    from vatrack.api.load import load
+    from vatrack.api.track import track_videos
+    from vatrack.common.allocator import keep_memory
+
     keep_memory()
     predictor = load(
         checkpoint,

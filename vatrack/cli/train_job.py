@@ -10,11 +10,12 @@ from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, watch
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
+from vatrack.jobs.submit import JobResult
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.fetch import require_start
 
 
-def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
+def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobResult:
     """Trains in a job, with `vatrack.training.loop.train`.
 
     Args:
@@ -24,7 +25,7 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         out: the run's folder; the job's own files go to `submitit/` in it.
 
     Returns:
-        The summary of the training.
+        What the job left; as a text it is the summary of the training.
 
     Raises:
         InputError: the training found its input bad, the launcher's settings contradict the

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 
-def counted(number: int, noun: str, form: str = "") -> str:
+def counted(number: int, noun: str) -> str:
     """A number with its noun, which is in the singular for exactly one.
 
     Args:
         noun: in the singular, with adjectives before it or none; its last word gets the plural.
-        form: how the number is written, as in an f-string: `,` for thousands.
 
     Example: `counted(2, "video class") == "2 video classes"`
     """
-    return f"{number:{form}} {noun if number == 1 else plural(noun)}"
+    return f"{number} {noun if number == 1 else plural(noun)}"
 
 
 def plural(noun: str) -> str:

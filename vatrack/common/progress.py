@@ -1,7 +1,11 @@
-"""Progress of long work: a bar on a terminal, one line a minute in a log."""
+"""Progress of long work: a bar on a terminal, one line a minute in a log.
+
+Whoever silences the logger "vatrack" (see `logs`) gets neither.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -11,7 +15,10 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from vatrack.common import logs
+
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 LOG_SECONDS = 60.0
 
 
@@ -102,8 +109,8 @@ def _progress(
                 reported, left = now, ""
                 if total is not None:
                     left = f", {time_left((now - start) / max(1, done) * max(0, total - done))}"
-                print(f"{title}: {shown(done, now - start, left)}", file=sys.stderr, flush=True)
+                logger.info("%s: %s", title, shown(done, now - start, left))
 
-    disable = not sys.stderr.isatty()
+    disable = not sys.stderr.isatty() or logs.ROOT.level > logging.INFO
     with tqdm(total=total, desc=title, disable=disable, leave=False, **looks) as bar:
         yield advance

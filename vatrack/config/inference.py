@@ -12,9 +12,6 @@ from vatrack.common.similar import meant
 from vatrack.config.base import Fraction, Frozen, Similarity
 from vatrack.config.methods import Method
 
-SETTINGS_FILE = "inference.yaml"  # beside predictions: how they were made
-PREDICTIONS_FILE = "predictions.jsonl.gz"  # of the predictions of a run
-
 
 class TrackerConfig(Frozen):
     """The quasi-dense tracker (spec 5.1). The defaults are the paper's."""

@@ -41,13 +41,13 @@ def look_at_slurm(config: Config) -> Iterator[Check]:
             ["sinfo", "--noheader", "--format=%R"],
             capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
-        problem = asked.stderr.strip().partition("\n")[0] if asked.returncode else ""
+        problem = f"sinfo failed (exit code {asked.returncode})" if asked.returncode else ""
         partitions = sorted(set(asked.stdout.split()))
     except subprocess.TimeoutExpired:
-        problem, partitions = f"no answer in {SECONDS:g} s", []
+        problem, partitions = f"sinfo gave no answer in {SECONDS:g} s", []
     if problem:
-        fix = "check that slurmctld is running (`scontrol ping`)"
-        yield Check("SLURM", bad, f"sinfo: {problem}", lost, fix)  # type: ignore[arg-type]
+        fix = "run `sinfo` to see why; check that slurmctld is running (`scontrol ping`)"
+        yield Check("SLURM", bad, problem, lost, fix)  # type: ignore[arg-type]
         return
     partition = config.launcher.partition
     if wanted and partition and not set(partition.split(",")) <= set(partitions):

@@ -28,10 +28,10 @@ from vatrack.common.files import (
 from vatrack.common.gpus import claimed
 from vatrack.common.parallel import available_cores, ordered_streams
 from vatrack.common.progress import counted_progress
+from vatrack.common.run_files import SETTINGS_FILE
 from vatrack.common.shards import Shard
 from vatrack.common.text_files import no_such
 from vatrack.config import RunConfig
-from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.data.known_forms import JOINT
 from vatrack.inference.clips import CategoryIds, predict_frames

@@ -25,9 +25,9 @@ from vatrack.common.files import (
     write_json,
     write_yaml,
 )
+from vatrack.common.run_files import SETTINGS_FILE
 from vatrack.common.shards import Shard, complete, is_numbered
 from vatrack.common.text_files import no_such
-from vatrack.config.inference import SETTINGS_FILE
 
 # What must be the same in all shards.
 DIFFERS = {

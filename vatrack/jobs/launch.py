@@ -43,7 +43,7 @@ def run_in_job(
     stream: TextIO | None = None,
     key: str = "",
     product: Path | None = None,
-) -> str:
+) -> JobResult:
     """Calls a function in a job, and copies its output to `stream` (standard output) meanwhile.
 
     A job of this folder that was submitted before and still is queued or runs is waited for instead
@@ -59,6 +59,9 @@ def run_in_job(
         product: the file that the function writes last; it is written again where it was removed
             since.
 
+    Returns:
+        What the job left; as a text it is the function's summary.
+
     Raises:
         InputError: raised by the function, with its message; or a job with another key is not over.
         JobFailed: anything else that kept the job from returning.
@@ -68,7 +71,7 @@ def run_in_job(
     shown = stream or sys.stdout
     call = JobCall(function, arguments, process_count(launcher), product)
     if launcher.cluster == "debug":
-        return _text(call(), None)
+        return _checked(call(), None)
     waiters = parents()
     with noted_signals() as signals, ExitStack() as holds:
         job_file = JobFile(folder, signals.came)
@@ -99,7 +102,7 @@ def run_in_job(
     # When those who wait for this process are gone, the next one shall find the result.
     if all(start_time(pid) == started for pid, started in waiters):
         job_file.collected(known)
-    return _text(first, product)
+    return _checked(first, product)
 
 
 def _find_or_submit(
@@ -204,8 +207,8 @@ def _interrupted(
     return over
 
 
-def _text(found: JobResult, product: Path | None) -> str:
+def _checked(found: JobResult, product: Path | None) -> JobResult:
     found.check()
     if product and found.product is not None and not product.exists():
         write_text(product, found.product)
-    return found.text
+    return found

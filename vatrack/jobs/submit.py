@@ -40,6 +40,9 @@ class JobResult:
     product: str | None = None
     error: InputError | None = None  # what the message is of; older versions leave none
 
+    def __str__(self) -> str:
+        return self.text
+
     def check(self) -> None:
         """Raises the error of a job that found its input bad."""
         if self.outcome == "bad input":
@@ -106,11 +109,9 @@ class JobCall:
         return JobResult("done", text, self._read_product())
 
     def _read_product(self) -> str | None:
-        return (
-            self.product.read_text(encoding="utf-8")
-            if self.product and self.product.is_file()
-            else None
-        )
+        if self.product and self.product.is_file():
+            return self.product.read_text(encoding="utf-8")
+        return None
 
     def _prepare(self) -> Path:
         """Makes the environment of the job's process; returns the job's folder."""

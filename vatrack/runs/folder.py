@@ -13,7 +13,12 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.numbers_in_names import numbered
-from vatrack.config.inference import PREDICTIONS_FILE, SETTINGS_FILE
+from vatrack.common.run_files import (
+    CONFIG_FILE,
+    METRICS_LOG_FILE,
+    PREDICTIONS_FILE,
+    SETTINGS_FILE,
+)
 from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
 from vatrack.runs.metrics_file import is_number, read_metrics
@@ -36,6 +41,16 @@ def _is_summary(content: Mapping[str, Any]) -> bool:
     )
 
 
+class _Named:
+    """A file or folder of every run, by its name: `RunFolder(path).metrics` is its path."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
 class RunFolder:
     """Owns the names of all files of a run.
 
@@ -43,6 +58,33 @@ class RunFolder:
         >>> RunFolder("results/runs/vatrack__resnet18").checkpoint(12).as_posix()
         'results/runs/vatrack__resnet18/checkpoints/epoch_12.pt'
     """
+
+    # What a training writes.
+    config = _Named(CONFIG_FILE)  # the resolved config of the training
+    environment = _Named("environment.json")  # versions, device and revision of the code
+    start_weights = _Named("weights.txt")  # what was taken of the weights that it started from
+    metrics_log = _Named(METRICS_LOG_FILE)  # its numbers, see `vatrack.runs.metrics_log`
+    checkpoints = _Named("checkpoints")  # the weights after each validated epoch
+    validations = _Named("validation")  # the metrics of the valid set
+    faults = _Named("faults")  # what is known of updates that were not finite
+    state = _Named("state")  # what an interrupted training is resumed from
+    training = _Named("training.json")  # says that the training is complete; written last
+    lock = _Named(".lock")  # held by the training at work here
+    job = _Named("submitit")  # logs and pickles of the training's job, and job.json
+
+    # What later stages write.
+    selection = _Named("best.json")  # which epoch is the best one, and by what
+    best_checkpoint = _Named("best.pt")  # the checkpoint of the best epoch
+    predictions = _Named(PREDICTIONS_FILE)  # the detections on the valid set
+    inference = _Named(SETTINGS_FILE)  # the settings that the predictions were made with
+    metrics = _Named("metrics.json")  # the final metrics
+    details = _Named("details.json")  # the metrics of every class and every video
+    evaluation = _Named("evaluation.yaml")  # the protocol's switches behind the metrics
+    overlay = _Named("overlay.png")  # predictions drawn over frames
+    overlay_video = _Named("overlay.mp4")  # the same clips as a video
+    views = _Named("views")  # clips drawn for the report
+    mlflow = _Named("mlflow.json")  # which MLflow run is the copy of this folder
+    mlflow_lock = _Named(".mlflow.lock")  # held by whoever sends this folder, or to the store in it
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -58,140 +100,26 @@ class RunFolder:
         """Whether a training has left its end, or a state to resume from."""
         return self.training.exists() or self.state.exists()
 
-    # What a training writes.
-
-    @property
-    def config(self) -> Path:
-        """config.yaml: the resolved config of the training."""
-        return self.path / "config.yaml"
-
-    @property
-    def environment(self) -> Path:
-        """environment.json: versions, device and revision of the code."""
-        return self.path / "environment.json"
-
-    @property
-    def start_weights(self) -> Path:
-        """weights.txt: what was taken from the file of weights that the training started from."""
-        return self.path / "weights.txt"
-
-    @property
-    def metrics_log(self) -> Path:
-        """metrics.jsonl: the training's numbers, see `vatrack.runs.metrics_log`."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """checkpoints/: the weights after each validated epoch."""
-        return self.path / "checkpoints"
-
-    def checkpoint(self, epoch: int) -> Path:
-        """checkpoints/epoch_NN.pt; `epoch` is 1-based."""
-        return self.checkpoints / f"epoch_{epoch:02d}.pt"
-
-    @property
-    def validations(self) -> Path:
-        """validation/: the metrics of the valid set."""
-        return self.path / "validation"
-
-    def validation(self, epoch: int) -> Path:
-        """validation/epoch_NN.json; `epoch` is 1-based."""
-        return self.validations / f"epoch_{epoch:02d}.json"
-
-    def validated(self) -> list[tuple[int, Path]]:
-        """The epochs that were validated and their files, in the order of the epochs."""
-        return numbered(self.validations, EPOCH_FILE)
-
-    @property
-    def faults(self) -> Path:
-        """faults/: what is known of updates that were not finite."""
-        return self.path / "faults"
-
-    def fault(self, epoch: int, batch: int) -> Path:
-        """faults/epoch_NN_batch_NNNNNN.json; `epoch` is 1-based, `batch` 0-based."""
-        return self.faults / f"epoch_{epoch:02d}_batch_{batch:06d}.json"
-
-    @property
-    def state(self) -> Path:
-        """state/: what an interrupted training is resumed from."""
-        return self.path / "state"
-
-    @property
-    def training(self) -> Path:
-        """training.json: says that the training is complete; written last."""
-        return self.path / "training.json"
-
-    @property
-    def lock(self) -> Path:
-        """.lock: held by the training at work here."""
-        return self.path / ".lock"
-
-    @property
-    def job(self) -> Path:
-        """submitit/: logs and pickles of the training's job, and job.json."""
-        return self.path / "submitit"
-
-    # What later stages write.
-
-    @property
-    def selection(self) -> Path:
-        """best.json: which epoch is the best one, and by what."""
-        return self.path / "best.json"
-
-    @property
-    def best_checkpoint(self) -> Path:
-        """best.pt: the checkpoint of the best epoch."""
-        return self.path / "best.pt"
-
-    @property
-    def predictions(self) -> Path:
-        """predictions.jsonl.gz: the detections on the valid set."""
-        return self.path / PREDICTIONS_FILE
-
-    @property
-    def inference(self) -> Path:
-        """inference.yaml: the settings that the predictions were made with."""
-        return self.path / SETTINGS_FILE
-
-    @property
-    def metrics(self) -> Path:
-        """metrics.json: the final metrics."""
-        return self.path / "metrics.json"
-
-    @property
-    def details(self) -> Path:
-        """details.json: the metrics of every class and every video."""
-        return self.path / "details.json"
-
-    @property
-    def evaluation(self) -> Path:
-        """evaluation.yaml: the protocol's switches that the metrics were computed with."""
-        return self.path / "evaluation.yaml"
-
     @property
     def measured(self) -> bool:
         """Whether this is a run with final metrics."""
         return self.config.is_file() and self.metrics.is_file()
 
-    @property
-    def overlay(self) -> Path:
-        """overlay.png: predictions drawn over frames."""
-        return self.path / "overlay.png"
+    def checkpoint(self, epoch: int) -> Path:
+        """checkpoints/epoch_NN.pt; `epoch` is 1-based."""
+        return self.checkpoints / f"epoch_{epoch:02d}.pt"
 
-    @property
-    def overlay_video(self) -> Path:
-        """overlay.mp4: the same clips as a video."""
-        return self.path / "overlay.mp4"
+    def validation(self, epoch: int) -> Path:
+        """validation/epoch_NN.json; `epoch` is 1-based."""
+        return self.validations / f"epoch_{epoch:02d}.json"
 
-    @property
-    def mlflow(self) -> Path:
-        """mlflow.json: which MLflow run is the copy of this folder."""
-        return self.path / "mlflow.json"
+    def fault(self, epoch: int, batch: int) -> Path:
+        """faults/epoch_NN_batch_NNNNNN.json; `epoch` is 1-based, `batch` 0-based."""
+        return self.faults / f"epoch_{epoch:02d}_batch_{batch:06d}.json"
 
-    @property
-    def mlflow_lock(self) -> Path:
-        """.mlflow.lock: held by whoever sends this folder to MLflow, or to the store in it."""
-        return self.path / ".mlflow.lock"
+    def validated(self) -> list[tuple[int, Path]]:
+        """The epochs that were validated and their files, in the order of the epochs."""
+        return numbered(self.validations, EPOCH_FILE)
 
     # What a training does with them.
 

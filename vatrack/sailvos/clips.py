@@ -8,15 +8,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import stat
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,8 @@ from vatrack.common.progress import progress
 from vatrack.sailvos.layout import CLIP_MARK, list_folder
 from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
+logger = logging.getLogger(__name__)
+
 # Why a hard link may be impossible: another file system, one without links, no permission, too many
 # links to one file.
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
@@ -52,7 +53,8 @@ NOTE = ".made-from.json"
 KEPT = "kept from an earlier run"
 
 # Of what frames can become, what one of it is called.
-ONE = {"hard links": "hard link", "symbolic links": "symbolic link", "copies": "copy"}
+COPIES = "copies"
+ONE = {"hard links": "hard link", "symbolic links": "symbolic link", COPIES: "copy"}
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,11 @@ def build_clip_tree(
     with _resumed_folder(out, {"raw": str(raw.resolve()), "clips": digest, "mode": mode}) as folder:
         placed = ordered_map(_place_clip, jobs, processes, (folder, out, mode))
         for counts in progress(placed, "building clip folders", len(jobs)):
+            if mode == "hardlink" and counts[COPIES] and not made[COPIES]:
+                logger.warning(
+                    "hard links are not possible here: copying frames instead; clips.mode: symlink "
+                    "would take no space"
+                )
             made.update(counts)
     empty, unmarked = left_overs(given)
     return ClipTree(out, len(clips), dict(sorted(made.items())), len(empty), len(unmarked))
@@ -198,7 +205,7 @@ def _place(source: str, target: str, before: str, mode: str) -> str:
         return _write(source, target, before, _convert, "converted to PNG")
     check_image(Path(source))
     if mode == "copy":
-        return _write(source, target, before, shutil.copyfile, "copies")
+        return _write(source, target, before, shutil.copyfile, COPIES)
     link, how = (os.symlink, "symbolic links") if mode == "symlink" else (os.link, "hard links")
     try:
         link(source, target)
@@ -210,17 +217,8 @@ def _place(source: str, target: str, before: str, mode: str) -> str:
     except OSError as error:
         if error.errno not in _NO_LINK or mode == "symlink":
             raise
-        _say_once(
-            f"hard links are not possible here ({error.strerror}): copying frames instead; "
-            "clips.mode: symlink would take no space"
-        )
-        return _write(source, target, before, shutil.copyfile, "copies")
+        return _write(source, target, before, shutil.copyfile, COPIES)
     return how
-
-
-@cache
-def _say_once(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _write(source: str, target: str, before: str, make: Callable[[str, str], Any], how: str) -> str:

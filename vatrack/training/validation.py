@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import read_json, scratch_directory
+from vatrack.common.shards import Shard
 from vatrack.config import RunConfig
-from vatrack.data.frames import AnnotationFile, Frame
+from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.inference.clips import predict_clips
@@ -34,10 +34,11 @@ def validate(
     path = folder / "joint.json"
     file = AnnotationFile(path)
     clips = file.clips
+    part = Shard(processes.rank + 1, processes.count).part([len(clip) for clip in clips])
     own = predict_clips(
         model,
         run,
-        blocks(clips, processes.count)[processes.rank],
+        clips[part],
         images,
         processes.device,
         "validate",
@@ -68,17 +69,6 @@ def validate(
         evaluate_inputs(inputs, out, workers)
     processes.wait()
     return read_json(out)
-
-
-def blocks(clips: list[list[Frame]], count: int) -> list[list[list[Frame]]]:
-    """The clips in their order, cut into `count` groups with nearly equal numbers of frames."""
-    ends = list(accumulate(map(len, clips)))
-    total = ends[-1] if ends else 0
-    groups: list[list[list[Frame]]] = [[] for _ in range(count)]
-    for clip, end in zip(clips, ends, strict=True):
-        middle = end - len(clip) / 2
-        groups[min(count - 1, int(middle * count / max(total, 1)))].append(clip)
-    return groups
 
 
 def _shard(folder: Path, rank: int) -> Path:

@@ -59,7 +59,7 @@ class Report:
         return not self.counts["error"]
 
     def __str__(self) -> str:
-        named = [counted(count, severity, ",") for severity, count in self.counts.items()]
+        named = [counted(count, severity) for severity, count in self.counts.items()]
         path, seconds = self.looked_at["raw"]["path"], self.looked_at["seconds"]
         lines = [f"{', '.join(named)} in {path} and its annotations ({seconds:g} s)"]
         lines += _overview(self.looked_at)
@@ -256,13 +256,13 @@ def _describe(
 def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
     """What was looked at."""
     for file in seen["files"]:
-        counts = [counted(file[f"{each}s"], each, ",") for each in ("video", "frame", "annotation")]
+        counts = [counted(file[f"{each}s"], each) for each in ("video", "frame", "annotation")]
         end = [] if file["read_to_the_end"] else ["not read to the end"]
         yield f"  {file['path']}: {', '.join([_size(file['bytes']), *counts, *end])}"
     raw = seen["raw"]
     yield (
-        f"  {raw['path']}: {raw['videos']:,} of these videos, "
-        f"{counted(raw['frames'], 'frame', ',')} {FRAMES[raw['frames_checked']]}"
+        f"  {raw['path']}: {raw['videos']} of these videos, "
+        f"{counted(raw['frames'], 'frame')} {FRAMES[raw['frames_checked']]}"
     )
     masks = (
         "areas, boxes and occlusion rates compared with them"
@@ -273,4 +273,4 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e3:,.0f} kB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e3:.0f} kB"

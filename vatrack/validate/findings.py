@@ -138,7 +138,7 @@ class Findings:
         """The findings as aligned lines, worst first, each with some examples below it."""
         codes = self.codes()
         # The number is no part of the sentence, which is in the plural also for one.
-        labels = {code: f"{code} ({self.counts[code]:,})" for code in codes}
+        labels = {code: f"{code} ({self.counts[code]})" for code in codes}
         width = max(map(len, labels.values()), default=0)
         for code, label in labels.items():
             check, count = CHECKS[code], self.counts[code]
@@ -146,4 +146,4 @@ class Findings:
             for example in self.examples[code][:SHOWN_EXAMPLES]:
                 yield f"{'':9}{example}"
             if count > SHOWN_EXAMPLES:
-                yield f"{'':9}... and {count - SHOWN_EXAMPLES:,} more"
+                yield f"{'':9}... and {count - SHOWN_EXAMPLES} more"

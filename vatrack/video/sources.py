@@ -16,6 +16,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
 from vatrack.common.images import FORMS, SUFFIXES, is_frame
 from vatrack.common.numbers_in_names import natural
+from vatrack.common.run_files import CONFIG_FILE, METRICS_LOG_FILE
 from vatrack.common.text_files import no_such, read_text
 
 Form = Literal["file", "frames", "camera", "stream"]
@@ -25,7 +26,6 @@ LIST_SUFFIX = ".txt"
 OTHER_IMAGES = (".tif", ".tiff", ".webp", ".heic", ".jp2", ".exr", ".dng")
 LONGEST_NAME = 80
 FRAME_FOLDERS = ("images", "frames", "img", "img1")
-RUN_FILES = ("config.yaml", "metrics.jsonl")  # both are in the folder of a training
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _sources(word: str) -> list[Source]:
 
 
 def _folder(path: Path) -> Source:
-    if all((path / name).is_file() for name in RUN_FILES):
+    if all((path / name).is_file() for name in (CONFIG_FILE, METRICS_LOG_FILE)):
         raise InputError(
             f"{path}: is a run folder, and its images are no frames; give a video or a folder of "
             "frames (a run folder is for --checkpoint)"

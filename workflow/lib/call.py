@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -18,6 +20,7 @@ from vatrack.config.layers import merged, read_layers
 from vatrack.config.reading import is_run
 from vatrack.jobs.slurm import require_slurm
 
+T = TypeVar("T")
 LISTS = ("methods", "backbones", "seeds")
 # Given for one section or several, as `--config 'training={epochs: 6}'`.
 SECTIONS = tuple(
@@ -25,6 +28,29 @@ SECTIONS = tuple(
     for name, field in Config.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 )
+
+
+def stopping(source: str, function: Callable[..., T], *arguments: Any) -> T:
+    """The function's result. Bad input ends the program with one message: Snakemake would show an
+    exception with lines of code.
+
+    Args:
+        source: what messages call the config.
+    """
+    try:
+        return function(*arguments)
+    except InputError as error:
+        if isinstance(error, ConfigError):
+            error.source = source
+        sys.exit(f"error: {error}")
+    except OSError as error:  # a folder that may not be read or written
+        sys.exit(f"error: {with_fix(error)}")
+
+
+def shell_prefix() -> str:
+    """What the shell of every job does first: commands are those of the Python that runs here."""
+    folder = shlex.quote(str(Path(sys.executable).parent))
+    return f"set -euo pipefail; export PATH={folder}:$PATH; "
 
 
 def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,17 @@ from vatrack.common.errors import InputError
 from vatrack.common.similar import meant
 from vatrack.common.value_files import parse_yaml
 
+# What names rules on the command line, and whether files, too.
+NAMING = {
+    "targets": True,
+    "--until": True,
+    "--omit-from": True,
+    "--forcerun": True,
+    "--prioritize": True,
+    "--allowed-rules": False,
+    "--set-threads": False,
+    "--set-resources": False,
+}
 LIST_RULES = "list the rules with `snakemake --list-rules`"
 
 
@@ -78,25 +89,21 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
-def check_names(
-    option: str,
-    given: Iterable[str] | None,
-    rules: Iterable[str],
-    is_made: Callable[[str], bool] | None = None,
-) -> None:
+def check_names(words: Namespace, rules: Sequence[str], is_made: Callable[[str], bool]) -> None:
     """Refuses names of rules (or files) that the workflow does not have.
 
     Args:
-        option: that gives the names; empty for targets.
-        is_made: whether a rule makes a file of this name; None: the option takes rules alone.
+        words: of the command line, see `arguments`.
+        rules: all names.
+        is_made: whether a rule makes a file of this name.
 
     Raises:
         InputError: a name is unknown.
     """
-    rules = list(rules)
-    what = "rule or file of the workflow" if is_made else "rule"
-    for name in sorted(given or ()):
-        if name in rules or (is_made and (is_made(name) or Path(name).exists())):
-            continue
-        shown = f"{option} {name}" if option else name
-        raise InputError(f"{shown}: no such {what}{meant(name, rules, LIST_RULES)}")
+    for option, of_files in NAMING.items():
+        what = "rule or file of the workflow" if of_files else "rule"
+        for name in sorted(getattr(words, option.lstrip("-").replace("-", "_")) or ()):
+            if name in rules or (of_files and (is_made(name) or Path(name).exists())):
+                continue
+            shown = f"{option} {name}" if option.startswith("-") else name
+            raise InputError(f"{shown}: no such {what}{meant(name, rules, LIST_RULES)}")

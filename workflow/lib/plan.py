@@ -16,7 +16,7 @@ from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import no_such
-from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.config import Config, RunConfig, parse_config
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import named_runs
 from vatrack.sailvos.layout import list_videos
@@ -54,12 +54,11 @@ class Plan:
         """
         self.config = parse_config(values, source, Config)
         self.plain: dict[str, Any] = self.config.model_dump(mode="json")
-        self.runs: dict[tuple[Method, Backbone, str], RunConfig] = {
-            (run.method, run.backbone, variant(run)): run for run in self.config.runs()
-        }
+        self.runs = {run.name: run for run in self.config.runs()}
         self.dataset = self.config.dataset
         self.root = f"{self.config.results}/{self.dataset.name}"
         self.run = f"{self.root}/runs/{RUN}"
+        self.files = RunFolder(self.run)  # of each run, with the wildcards of `run`
         self.config_file = f"{self.root}/config.yaml"
         self._find_data()
         self._set_training()
@@ -184,9 +183,13 @@ class Plan:
             return files
         return [file for file in files if not file.startswith(f"{self.raw_folder}/")]
 
-    def official_json(self, subset: str) -> str:
+    def official_json(self, wildcards: Any) -> str:
         """The official annotation file of a subset, train or valid."""
-        return {"train": self.train_json, "valid": self.valid_json}[subset]
+        return {"train": self.train_json, "valid": self.valid_json}[wildcards.subset]
+
+    def raw_tree(self, wildcards: Any) -> str:
+        """The raw tree; as plain text among the params it would look like a forgotten input."""
+        return self.raw_folder
 
     def settings(self, *keys: str) -> dict[str, Any]:
         """The values of the config that a rule depends on, by full name.
@@ -210,7 +213,12 @@ class Plan:
         detection = ("dataset.clips.threshold", "dataset.clips.min_frames") if self.detect else ()
         return self.settings("dataset.clips.structure", *detection)
 
-    def start_weights(self, method: str, backbone: str, variant: str = "") -> list[str]:
+    def run_of(self, wildcards: Any) -> RunConfig:
+        """The run that a job is about."""
+        method, backbone, variant = wildcards.method, wildcards.backbone, wildcards.variant
+        return self.runs[RUN.format(method=method, backbone=backbone, variant=variant)]
+
+    def start_weights(self, wildcards: Any) -> list[str]:
         """The file of weights that a training starts from, if any.
 
         Asked for where a training is planned, so that the data alone need no weights.
@@ -218,48 +226,43 @@ class Plan:
         Raises:
             InputError: it is missing, or the config needs one and names none.
         """
-        run = self.runs[Method(method), Backbone(backbone), variant]
-        require_start(run)
+        require_start(run := self.run_of(wildcards))
         return [str(run.training.weights)] if run.training.weights else []
 
-    def training_settings(self, method: str, backbone: str, variant: str = "") -> dict[str, Any]:
-        """`settings` of one training.
+    def training_settings(self, wildcards: Any) -> dict[str, Any]:
+        """`settings` of one training: none for another method, nor of how the work is done."""
+        return self.run_of(wildcards).recipe()
 
-        A value for another method or backbone does not touch it, nor how the work is done.
-        """
-        return self.runs[Method(method), Backbone(backbone), variant].recipe()
+    # Snakemake does not run a rule again for a value that was made from its resources.
 
-    def seed_option(self, method: str, backbone: str, variant: str) -> str:
-        """Which of the config's seeds a training has, as an option of `vatrack launch`."""
-        if self.config.seeds is None:
-            return ""
-        return f"--seed {self.runs[Method(method), Backbone(backbone), variant].seed}"
-
-    def slurm_options(self, resources: Mapping[str, Any]) -> str:
-        """What the profile says about the training rule's place on the cluster, as options of
-        `vatrack launch`."""
-        names = {
-            "slurm_partition": "partition",
-            "slurm_account": "account",
-            "constraint": "constraint",
-            "qos": "qos",
-        }
-        given = {} if self.trains_here else {names[key]: resources.get(key) for key in names}
+    def launch_options(self, wildcards: Any, resources: Mapping[str, Any]) -> str:
+        """Options of `vatrack launch`: what the profile says about a training's place on the
+        cluster, and its seed, where the config has several."""
+        keys = () if self.trains_here else ("slurm_partition", "slurm_account", "constraint", "qos")
+        given = {key.removeprefix("slurm_"): resources.get(key) for key in keys}
+        if self.config.seeds is not None:
+            given["seed"] = str(self.run_of(wildcards).seed)
         return " ".join(
             f"--{option} {shlex.quote(str(value))}" for option, value in given.items() if value
         )
 
-    def per_run(self, pattern: str) -> list[str]:
+    def run_options(self, wildcards: Any, resources: Any) -> str:
+        """Options that name the folders of the runs of this config, and of those of others that lie
+        beside them: shown, but never a reason to run again."""
+        return " ".join(shlex.quote(f"--run={folder}") for folder in self.shown())
+
+    def per_run(self, pattern: Path | str) -> list[str]:
         """The pattern for every run of the config, method by method."""
-        return [
-            pattern.format(method=method, backbone=backbone, variant=variant)
-            for method, backbone, variant in self.runs
-        ]
+        return [str(pattern).replace(RUN, name) for name in self.runs]
+
+    def begun(self) -> list[str]:
+        """The folders of the config's runs whose training has begun."""
+        return [run for run in self.per_run(self.run) if RunFolder(run).config.is_file()]
 
     @property
     def variants(self) -> list[str]:
         """How the names of the config's runs end."""
-        return list(dict.fromkeys(variant for _, _, variant in self.runs))
+        return list(dict.fromkeys(map(variant, self.runs.values())))
 
     def shown(self) -> list[str]:
         """The folders of the runs that tables and plots show: those of the config, and what earlier
@@ -270,11 +273,6 @@ class Plan:
         # Variants of one method next to each other, whichever the config has now.
         order = {name: number for number, name in enumerate(dict.fromkeys(map(_trunk, found)))}
         return sorted(found, key=lambda folder: (order[_trunk(folder)], natural(folder)))
-
-    @property
-    def run_options(self) -> str:
-        """Options that name the folders of all these runs on one command line."""
-        return " ".join(shlex.quote(f"--run={folder}") for folder in self.shown())
 
     @property
     def mean_option(self) -> str:
@@ -294,7 +292,7 @@ class Plan:
             ),
             *(f"{tables}/{name}.{end}" for name in VIDEO_TABLES for end in ("csv", "md")),
             *(f"{figures}/{name}.svg" for name in FIGURES),
-            *self.per_run(f"{self.run}/overlay.png"),
-            *self.per_run(f"{self.run}/overlay.mp4"),
-            *self.per_run(f"{self.run}/views"),
+            *self.per_run(self.files.overlay),
+            *self.per_run(self.files.overlay_video),
+            *self.per_run(self.files.views),
         ]

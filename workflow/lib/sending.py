@@ -22,6 +22,8 @@ def send_runs(runs: Sequence[str], log: Path, seconds: float = SECONDS) -> str:
     Returns:
         What failed and how to send the rest later, for a warning; empty: nothing.
     """
+    if not runs:
+        return ""
     words = ["mlflow-sync", *runs]
     try:
         log.parent.mkdir(parents=True, exist_ok=True)

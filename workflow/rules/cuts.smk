@@ -20,15 +20,17 @@ rule cut_scores:
         mem_mb=1000,
         runtime=60,
     params:
-        raw=raw_folder,
+        raw=plan.raw_tree,
         target=plan.cut_jobs.target,
     message:
         f"measuring content scores of {plan.cut_jobs.shown}"
     shell:
-        "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --threads {threads} {params.target} > {log:q} 2>&1"
+        "vatrack cuts score --raw {params.raw:q} --index {input.index:q}"
+        " --threads {threads} {params.target} > {log:q} 2>&1"
 
 
-# Where the file is there already the rule does not exist: Snakemake would remove it before a new attempt.
+# Where the file is there already the rule does not exist: Snakemake would remove it before a new
+# attempt.
 if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
 
     # On the machine of Snakemake: the nodes of a cluster often reach no network.
@@ -55,7 +57,8 @@ if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
         message:
             "downloading the clip dictionary from {params.url}"
         shell:
-            "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256} --out {output:q} > {log:q} 2>&1"
+            "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256}"
+            " --out {output:q} > {log:q} 2>&1"
 
 
 rule cut_structure:
@@ -82,7 +85,8 @@ rule cut_structure:
     message:
         "cutting videos into clips"
     shell:
-        "vatrack cuts structure --config {params.config:q} --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
+        "vatrack cuts structure --config {params.config:q}"
+        " --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
 
 
 rule cut_sheet:
@@ -114,11 +118,12 @@ rule cut_sheet:
         mem_mb=1000,
         runtime=30,
     params:
-        raw=raw_folder,
+        raw=plan.raw_tree,
         curve=plan.curve_options,
         target=plan.cut_jobs.target,
     message:
         f"drawing the clips of {plan.cut_jobs.shown}"
     shell:
-        "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q}"
+        "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q}"
+        " --structure {input.structure:q}"
         " {params.curve} {params.target} > {log:q} 2>&1"

@@ -20,7 +20,8 @@ rule synth:
     message:
         "rendering the miniature dataset in SAIL-VOS's raw layout"
     shell:
-        "vatrack synth --config {params.config:q} --processes {threads} --out {output:q} > {log:q} 2>&1"
+        "vatrack synth --config {params.config:q} --processes {threads} --out {output:q}"
+        " > {log:q} 2>&1"
 
 
 if plan.archives:
@@ -42,17 +43,19 @@ if plan.archives:
             runtime=1440,
         params:
             config=plan.config_file,
-            raw=raw_folder,
+            raw=plan.raw_tree,
             # Not the checksums: writing them down later is no reason to unpack again.
             settings=[plan.archives, plan.dataset.archive_strip],
         message:
             "unpacking {input}"
         shell:
-            "vatrack unpack --config {params.config:q} --out {params.raw:q} --workers {threads} --record {output:q} > {log:q} 2>&1"
+            "vatrack unpack --config {params.config:q} --out {params.raw:q} --workers {threads}"
+            " --record {output:q} > {log:q} 2>&1"
 
 
-# Stops before hours of work are wasted; the report stays where it is when the rule fails. Its settings are not among the
-# params: data that have passed need not pass again, and all that follows would be repeated.
+# Stops before hours of work are wasted; the report stays where it is when the rule fails. Its
+# settings are not among the params: data that have passed need not pass again, and all that follows
+# would be repeated.
 rule validate:
     input:
         raw=RAW,
@@ -70,7 +73,7 @@ rule validate:
         mem_mb=3000,
         runtime=720,
     params:
-        raw=raw_folder,
+        raw=plan.raw_tree,
         config=plan.config_file,
         # Not an output: Snakemake would remove it when data are bad, just when it is wanted.
         report=f"{R}/validation.json",
@@ -79,7 +82,8 @@ rule validate:
     message:
         "checking the raw frames and their annotations"
     shell:
-        "vatrack validate --config {params.config:q} --raw {params.raw:q} --train {params.train:q} --valid {params.valid:q}"
+        "vatrack validate --config {params.config:q} --raw {params.raw:q}"
+        " --train {params.train:q} --valid {params.valid:q}"
         " --processes {threads} --out {params.report:q} > {log:q} 2>&1"
 
 
@@ -101,13 +105,14 @@ rule index:
         mem_mb=2000,
         runtime=60,
     params:
-        raw=raw_folder,
+        raw=plan.raw_tree,
         train=plan.train_json,
         valid=plan.valid_json,
     message:
         "listing the annotated frames of every video"
     shell:
-        "vatrack index --raw {params.raw:q} --train {params.train:q} --valid {params.valid:q} --out {output:q} > {log:q} 2>&1"
+        "vatrack index --raw {params.raw:q} --train {params.train:q} --valid {params.valid:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 include: "cuts.smk"  # listed frames -> cuts
@@ -130,17 +135,19 @@ rule clips:
         mem_mb=2000,
         runtime=600,
     params:
-        raw=raw_folder,
+        raw=plan.raw_tree,
         config=plan.config_file,
         settings=plan.settings("dataset.clips.mode"),
     message:
         "building the clip folders"
     shell:
-        "vatrack clips --config {params.config:q} --raw {params.raw:q} --structure {input.structure:q}"
+        "vatrack clips --config {params.config:q} --raw {params.raw:q}"
+        " --structure {input.structure:q}"
         " --processes {threads} --out {output:q} > {log:q} 2>&1"
 
 
-# Beside each form lies its store (joint.json.store), an index that is built again where it is missing.
+# Beside each form lies its store (joint.json.store), an index that is built again where it is
+# missing.
 rule convert:
     input:
         raw=RAW,
@@ -160,7 +167,7 @@ rule convert:
         runtime=240,
     params:
         config=plan.config_file,
-        official=official_json,
+        official=plan.official_json,
         out=subpath(output[0], parent=True),
         # Of the ways into the clip tree only this one changes the names of the frames.
         png=plan.dataset.clips.mode == "png",
@@ -175,7 +182,8 @@ rule convert:
     message:
         "converting the annotations of {wildcards.subset}"
     shell:
-        "vatrack convert --config {params.config:q} --official {params.official:q} --structure {input.structure:q}"
+        "vatrack convert --config {params.config:q} --official {params.official:q}"
+        " --structure {input.structure:q}"
         " --out {params.out:q} --processes {threads} > {log:q} 2>&1"
 
 

@@ -6,13 +6,14 @@ PREDICTION = plan.settings(
     "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
 )
 EVALUATION = plan.settings("evaluation")
-PREDICTIONS = ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True)
-METRICS = ensure(f"{RUN}/metrics.json", non_empty=True)
-DETAILS = ensure(f"{RUN}/details.json", non_empty=True)
+PREDICTIONS = ensure(RUN.predictions, non_empty=True)
+METRICS = ensure(RUN.metrics, non_empty=True)
+DETAILS = ensure(RUN.details, non_empty=True)
 
 
-# Where there are no shards, `predict` and `evaluate` below are the same rules for everything at once.
-# On one machine, shards take its GPUs in turn (shard 1 the first); SLURM gives each job its own.
+# Where there are no shards, `predict` and `evaluate` below are the same rules for everything at
+# once. On one machine, shards take its GPUs in turn (shard 1 the first); SLURM gives each job its
+# own.
 rule predict_shard:
     input:
         checkpoint=rules.select.output.checkpoint,
@@ -42,7 +43,8 @@ rule predict_shard:
     message:
         "predicting: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
-        "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
+        "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q}"
+        " --method {wildcards.method}"
         " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
         " --out {output.predictions:q} --processes {params.processes} {params.part} > {log:q} 2>&1"
 
@@ -68,7 +70,8 @@ if plan.prediction.several:
         params:
             settings=PREDICTION,
         message:
-            "merging the predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+            "merging the predictions of {wildcards.method} with"
+            " {wildcards.backbone}{wildcards.variant}"
         shell:
             "vatrack merge-predictions {input.shards:q} --out {output:q} > {log:q} 2>&1"
 
@@ -139,7 +142,8 @@ if plan.evaluation.several:
             run=subpath(output[0], parent=True),
             settings=EVALUATION,
         message:
-            "merging the evaluations of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+            "merging the evaluations of {wildcards.method} with"
+            " {wildcards.backbone}{wildcards.variant}"
         shell:
             "vatrack merge-evaluations {input:q} --run {params.run:q} --out {output.metrics:q}"
             " --details {output.details:q} > {log:q} 2>&1"

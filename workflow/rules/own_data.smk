@@ -27,12 +27,13 @@ rule validate:
     message:
         "checking frames and annotations"
     shell:
-        "vatrack validate --config {params.config:q} --processes {threads} --out {params.report:q} > {log:q} 2>&1"
+        "vatrack validate --config {params.config:q} --processes {threads}"
+        " --out {params.report:q} > {log:q} 2>&1"
 
 
 rule prepare:
     input:
-        official=official_json,
+        official=plan.official_json,
         validated=rules.validate.output,
         images=FRAMES,
     output:
@@ -62,7 +63,8 @@ rule prepare:
     message:
         "completing the annotations of {wildcards.subset}"
     shell:
-        "vatrack prepare --config {params.config:q} --subset {wildcards.subset} --out {params.out:q} > {log:q} 2>&1"
+        "vatrack prepare --config {params.config:q} --subset {wildcards.subset}"
+        " --out {params.out:q} > {log:q} 2>&1"
 
 
 ANNOTATIONS = rules.prepare.output

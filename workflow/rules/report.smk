@@ -8,8 +8,8 @@ localrules:
 
 rule tables:
     input:
-        metrics=plan.per_run(f"{RUN}/metrics.json"),
-        details=plan.per_run(f"{RUN}/details.json"),
+        metrics=plan.per_run(RUN.metrics),
+        details=plan.per_run(RUN.details),
     output:
         report(
             f"{R}/tables/tables.html",
@@ -41,7 +41,7 @@ rule tables:
         mem_mb=1000,
         runtime=30,
     params:
-        rows=all_runs,
+        rows=plan.run_options,
         means=plan.mean_option,
         out=subpath(output[0], parent=True),
     message:
@@ -52,7 +52,7 @@ rule tables:
 
 rule figures:
     input:
-        plan.per_run(f"{RUN}/training.json"),
+        plan.per_run(RUN.training),
     output:
         [
             report(
@@ -74,7 +74,7 @@ rule figures:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=all_runs,
+        runs=plan.run_options,
         out=subpath(output[0], parent=True),
     message:
         "plotting the training curves"
@@ -89,7 +89,7 @@ rule overlay:
         images=FRAMES,
     output:
         sheet=report(
-            f"{RUN}/overlay.png",
+            RUN.overlay,
             caption="../report/overlay.rst",
             category="Overlays",
             labels={
@@ -99,7 +99,7 @@ rule overlay:
             },
         ),
         video=report(
-            f"{RUN}/overlay.mp4",
+            RUN.overlay_video,
             caption="../report/overlay.rst",
             category="Overlays",
             labels={
@@ -128,11 +128,11 @@ rule overlay:
 rule views:
     input:
         predictions=rules.predict.output,
-        details=f"{RUN}/details.json",
+        details=RUN.details,
         ground_truth=f"{R}/annotations/valid/joint.json",
         images=FRAMES,
     output:
-        directory(f"{RUN}/views"),
+        directory(RUN.views),
     log:
         f"{R}/logs/views/{RUN_NAME}.log",
     benchmark:
@@ -144,7 +144,8 @@ rule views:
         mem_mb=2000,
         runtime=60,
     message:
-        "drawing clips of {wildcards.method} with {wildcards.backbone}{wildcards.variant} for the report"
+        "drawing clips of {wildcards.method} with {wildcards.backbone}{wildcards.variant} for the"
+        " report"
     shell:
         "vatrack views --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
         " --details {input.details:q} --images {input.images:q} --out {output:q} > {log:q} 2>&1"
@@ -168,13 +169,14 @@ rule report:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=all_runs,
+        runs=plan.run_options,
         means=plan.mean_option,
         results=subpath(output[0], parent=True),
     message:
         "writing the report"
     shell:
-        "vatrack report {params.runs} {params.means} --results {params.results:q} --out {output:q} > {log:q} 2>&1"
+        "vatrack report {params.runs} {params.means} --results {params.results:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 # Snakemake's own report, which tells how each file was made: a second, read-only Snakemake collects
@@ -201,5 +203,6 @@ rule provenance:
     message:
         "writing the provenance report"
     shell:
-        "env -u SNAKEMAKE_PROFILE snakemake results --snakefile {params.snakefile:q} --configfile {params.config:q} --workflow-profile none"
+        "env -u SNAKEMAKE_PROFILE snakemake results --snakefile {params.snakefile:q}"
+        " --configfile {params.config:q} --workflow-profile none"
         " --report {output:q} > {log:q} 2>&1"

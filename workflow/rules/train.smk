@@ -1,8 +1,8 @@
 # Annotations -> checkpoints -> the best checkpoint.
 
 
-# Both run on the machine of Snakemake: the nodes of a cluster often reach no network; and training only starts the job (with
-# submitit), waits for it and shows its log.
+# Both run on the machine of Snakemake: the nodes of a cluster often reach no network; and training
+# only starts the job (with submitit), waits for it and shows its log.
 localrules:
     fetch_weights,
     train,
@@ -38,7 +38,7 @@ rule train:
         images=FRAMES,
         weights=start_weights,
     output:
-        ensure(f"{RUN}/training.json", non_empty=True),
+        ensure(RUN.training, non_empty=True),
     log:
         f"{R}/logs/train/{RUN_NAME}.log",
     benchmark:
@@ -54,13 +54,15 @@ rule train:
         config=plan.config_file,
         annotations=subpath(input[0], ancestor=2),
         run=subpath(output[0], parent=True),
-        settings=training_settings,
-        slurm=launch_options,  # and the seed, where the config has several
+        settings=plan.training_settings,
+        slurm=plan.launch_options,
     message:
         "training {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
-        "vatrack launch --config {params.config:q} --method {wildcards.method} --backbone {wildcards.backbone}"
-        " --annotations {params.annotations:q} --images {input.images:q} --out {params.run:q} {params.slurm}"
+        "vatrack launch --config {params.config:q} --method {wildcards.method}"
+        " --backbone {wildcards.backbone}"
+        " --annotations {params.annotations:q} --images {input.images:q}"
+        " --out {params.run:q} {params.slurm}"
         " > {log:q} 2>&1"
 
 
@@ -68,9 +70,9 @@ rule select:
     input:
         rules.train.output,
     output:
-        best=ensure(f"{RUN}/best.json", non_empty=True),
+        best=ensure(RUN.selection, non_empty=True),
         # Not protected(): Snakemake would refuse to choose again after a change of the config.
-        checkpoint=ensure(f"{RUN}/best.pt", non_empty=True),
+        checkpoint=ensure(RUN.best_checkpoint, non_empty=True),
     log:
         f"{R}/logs/select/{RUN_NAME}.log",
     benchmark:
@@ -86,6 +88,8 @@ rule select:
         run=subpath(input[0], parent=True),
         settings=plan.settings("selection"),
     message:
-        "selecting the best checkpoint of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+        "selecting the best checkpoint of {wildcards.method} with"
+        " {wildcards.backbone}{wildcards.variant}"
     shell:
-        "vatrack select --run {params.run:q} --config {params.config:q} --out {output.best:q} > {log:q} 2>&1"
+        "vatrack select --run {params.run:q} --config {params.config:q} --out {output.best:q}"
+        " > {log:q} 2>&1"

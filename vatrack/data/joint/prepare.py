@@ -48,6 +48,7 @@ class Prepared:
         out: the folder.
         kept: annotations in the forms, of so many `annotations` of the file.
         incomplete: left out, because they lack a mask that the others have.
+        tracks: of the videos; where nothing is known about tracks (`trackless`), objects in images.
         notes: what the masks or the videos do not allow, in sentences.
     """
 
@@ -60,12 +61,14 @@ class Prepared:
     tracks: int
     mask_types: tuple[MaskType, ...]
     notes: tuple[str, ...]
+    trackless: bool
 
     def __str__(self) -> str:
+        tracks = counted(self.tracks, "object" if self.trackless else "track")
         first = (
             f"{counted(self.videos, 'video')}, {counted(self.frames, 'frame')}, {self.kept} of "
             f"{counted(self.annotations, 'annotation')} with {' and '.join(self.mask_types)} "
-            f"masks, {counted(self.tracks, 'track')} in {self.out}"
+            f"masks, {tracks} in {self.out}"
         )
         return "\n".join([first, *self.notes])
 
@@ -147,6 +150,7 @@ def prepare_joint(
         tracks=tracks,
         mask_types=types,
         notes=_notes(data, incomplete),
+        trackless=bool(data.trackless),
     )
 
 

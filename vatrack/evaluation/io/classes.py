@@ -11,9 +11,9 @@ from typing import Any
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
+from vatrack.common.run_files import PREDICTIONS_FILE, SETTINGS_FILE
 from vatrack.config.classes import shown_name
 from vatrack.config.file_classes import FileClasses, no_class
-from vatrack.config.inference import PREDICTIONS_FILE, SETTINGS_FILE
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 
 logger = logging.getLogger(__name__)
