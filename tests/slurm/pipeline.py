@@ -49,7 +49,8 @@ CONFIG["launcher"] = {
     "cpus": 1,
     "memory_gb": 2,
     "minutes": 20,
-    "save_seconds": 25,
+    # With a limit of two minutes SLURM tells the training when it next looks, not much later.
+    "save_seconds": 85,
     "on_interrupt": "ask",
 }
 
@@ -161,8 +162,11 @@ class Pipeline:
         """
         states = self.training_folder / "state"
         # It saves its state at its start and at each epoch's end.
-        second = states / "state_000002.pt"
-        wait_until(second.exists, PATIENCE, f"the second epoch of the training\n{self.shown}")
+        wait_until(
+            lambda: any(states.glob("state_*[2-9].pt")),
+            PATIENCE,
+            f"the second epoch of the training\n{self.shown}",
+        )
         self._signal(signal.SIGSTOP)
         assert states.exists(), "the training was too quick for this test"
         return self.job()
@@ -224,8 +228,14 @@ def on_terminal(pipeline: Pipeline, typed: dict[str, Callable[[], bytes]]) -> tu
     """
     terminal, its_side = pty.openpty()
     command = ["setsid", "--ctty", *pipeline.command()]
-    streams = {"stdin": its_side, "stdout": its_side, "stderr": its_side}
-    call = subprocess.Popen(command, cwd=REPOSITORY, env=_environment(), **streams)
+    call = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=_environment(),
+        stdin=its_side,
+        stdout=its_side,
+        stderr=its_side,
+    )
     os.close(its_side)
     shown, rest = "", list(typed.items())
     deadline = time.monotonic() + SECONDS

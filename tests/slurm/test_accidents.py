@@ -7,18 +7,29 @@ looks at time limits and grace times every 30 seconds. `pytest tests/slurm -k no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.slurm.cluster import ACCOUNT, Cluster, run
-from tests.slurm.pipeline import EPOCHS, TABLES, TRAINED, Pipeline, field, history, on_terminal
+from tests.slurm.cluster import ACCOUNT, Cluster, run, wait_until
+from tests.slurm.pipeline import (
+    EPOCHS,
+    PATIENCE,
+    TABLES,
+    TRAINED,
+    Pipeline,
+    field,
+    history,
+    on_terminal,
+)
 
 pytestmark = pytest.mark.slurm
 AT_ONCE = 3  # a training takes 1.3 GB of memory; each needs a GPU node, and one more to move to
 
 Accident = Callable[[Pipeline, Cluster], None]
+RESUMED = re.compile(r"resuming from epoch [2-4]")
 STOPPED = "stopped by signal {}; the state is saved"
 WAITING = "job {} (slurm) is still running: waiting for it"
 
@@ -27,11 +38,13 @@ def time_limit(pipeline: Pipeline, cluster: Cluster) -> None:
     """SLURM tells the training, which saves its state and queues itself again."""
     call = pipeline.start()
     job = pipeline.freeze()
-    minutes, seconds = map(int, run("squeue", "-h", "-j", job, "-O", "TimeUsed").strip().split(":"))
-    run("scontrol", "update", f"jobid={job}", f"TimeLimit={minutes + (1 if seconds < 20 else 2)}")
+    minutes = int(run("squeue", "-h", "-j", job, "-O", "TimeUsed").split(":")[0])
+    run("scontrol", "update", f"jobid={job}", f"TimeLimit={minutes + 2}")
+    wait_until(lambda: "REQUEUED" in history(job), PATIENCE, pipeline.shown)
+    run("scontrol", "update", f"jobid={job}", "TimeLimit=20")  # or it would soon be told again
     pipeline.finish(call)
     assert STOPPED.format(12) in pipeline.log(job)
-    assert "resuming from epoch 2" in pipeline.log(job)
+    assert RESUMED.search(pipeline.log(job))
     assert history(job).split() == ["REQUEUED", "COMPLETED"]
     assert pipeline.jobs() == [job], "never submitted twice"
     assert pipeline.training()["starts"] == 2
@@ -46,7 +59,7 @@ def preemption(pipeline: Pipeline, cluster: Cluster) -> None:
     run("sbatch", *important, "--output=/dev/null", "--wrap=true")
     pipeline.finish(call)
     assert STOPPED.format(15) in pipeline.log(job)
-    assert "resuming from epoch 2" in pipeline.log(job)
+    assert RESUMED.search(pipeline.log(job))
     assert history(job).split() == ["PREEMPTED", "COMPLETED"]
     assert pipeline.jobs() == [job], "never submitted twice"
     assert pipeline.training()["starts"] == 2
@@ -66,7 +79,7 @@ def dead_node(pipeline: Pipeline, cluster: Cluster) -> None:
         # tests do not let wait for two minutes.
         cluster.start_node(node)
     assert "stopped by signal" not in pipeline.log(job)
-    assert "resuming from epoch 2" in pipeline.log(job)
+    assert RESUMED.search(pipeline.log(job))
     assert history(job).split() == ["NODE_FAIL", "COMPLETED"]
     assert pipeline.jobs() == [job], "never submitted twice"
     assert pipeline.training()["starts"] == 2
@@ -81,7 +94,7 @@ def scancel(pipeline: Pipeline, cluster: Cluster) -> None:
     assert f"job {job} ended without a result (SLURM state CANCELLED)" in pipeline.shown
     pipeline.run()
     second = pipeline.job()
-    assert "resuming from epoch 2" in pipeline.log(second)
+    assert RESUMED.search(pipeline.log(second))
     assert history(job).split() == ["CANCELLED", "by", "0"]
     assert history(second).split() == ["COMPLETED"]
     assert pipeline.jobs() == sorted([job, second]), "never submitted twice"
