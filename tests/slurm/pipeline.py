@@ -96,7 +96,7 @@ class Pipeline:
         # What a person would write into the profile; the trainings take it over.
         command += [
             "--default-resources",
-            "slurm_partition=gpu",
+            "slurm_partition=gpu_low",
             f"slurm_account={ACCOUNT}",
             "constraint=a100_40gb",
         ]

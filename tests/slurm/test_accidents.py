@@ -186,7 +186,7 @@ def outcomes(
 
     def happen(accident: Accident) -> Pipeline:
         folder = tmp_path_factory.mktemp(accident.__name__) / "work"
-        pipeline = Pipeline(folder, EPOCHS, TRAINED, launcher={"partition": "gpu_low"})
+        pipeline = Pipeline(folder, EPOCHS, TRAINED)
         pipeline.copy_data(undisturbed)
         accident(pipeline, cluster)
         return pipeline

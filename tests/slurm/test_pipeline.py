@@ -29,7 +29,7 @@ def test_success(undisturbed: Pipeline) -> None:
     assert history(job).split() == ["COMPLETED"]
     # Where the job ran says the profile, with how much the config.
     assert (field(job, "Partition"), field(job, "Account"), field(job, "JobName")) == (
-        "gpu",
+        "gpu_low",
         ACCOUNT,
         f"{METHOD}__resnet18",
     )
@@ -45,9 +45,11 @@ def test_success(undisturbed: Pipeline) -> None:
 
 
 def test_two_processes_train_one_network(undisturbed: Pipeline, tmp_path: Path) -> None:
+    launcher = {"processes": 2, "partition": "gpu"}  # which overrides the profile's
     together = Pipeline(
-        tmp_path / "work", 2, TRAINED, launcher={"processes": 2}, training={"batch_size": 4}
+        tmp_path / "work", 2, TRAINED, launcher=launcher, training={"batch_size": 4}
     )
     together.copy_data(undisturbed)
     together.run()
     assert together.training()["processes"] == 2
+    assert field(together.job(), "Partition") == "gpu"
