@@ -142,12 +142,11 @@ class Pipeline:
         """The id of the training's SLURM job."""
         return json.loads((self.training_folder / "submitit" / "job.json").read_text())["id"]
 
-    def jobs(self) -> list[str]:
-        """The ids of all SLURM jobs that were submitted for the training, from what they left."""
-        return sorted(
-            path.name.split("_")[0]
-            for path in (self.training_folder / "submitit").glob("*_submission.sh")
-        )
+    def jobs(self) -> dict[str, str]:
+        """All SLURM jobs that were submitted for the training, from what they left, with the states
+        that each has been in."""
+        left = (self.training_folder / "submitit").glob("*_submission.sh")
+        return {job: history(job) for job in sorted(path.name.split("_")[0] for path in left)}
 
     def training(self) -> dict[str, Any]:
         """training.json."""
@@ -257,7 +256,8 @@ def on_terminal(pipeline: Pipeline, typed: dict[str, Callable[[], bytes]]) -> tu
 
 def history(job: str) -> str:
     """All states that a SLURM job has been in, one for each start."""
-    return run("sacct", "-n", "-X", "--duplicates", "-j", job, "--format=State%40")
+    asked = run("sacct", "-n", "-X", "--duplicates", "-j", job, "--format=State%40")
+    return " ".join(asked.split())
 
 
 def field(job: str, name: str) -> str:
