@@ -144,9 +144,15 @@ class Pipeline:
 
     def jobs(self) -> dict[str, str]:
         """All SLURM jobs that were submitted for the training, from what they left, with the states
-        that each has been in."""
+        that each has been in. Waits until they have ended."""
         left = (self.training_folder / "submitit").glob("*_submission.sh")
-        return {job: history(job) for job in sorted(path.name.split("_")[0] for path in left)}
+        jobs = sorted(path.name.split("_")[0] for path in left)
+
+        def ended() -> bool:
+            return not {"RUNNING", "PENDING"} & set(" ".join(map(history, jobs)).split())
+
+        wait_until(ended, PATIENCE, f"the end of the jobs {jobs}")
+        return {job: history(job) for job in jobs}
 
     def training(self) -> dict[str, Any]:
         """training.json."""

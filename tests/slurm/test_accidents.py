@@ -8,6 +8,7 @@ looks at time limits and grace times every 30 seconds. `pytest tests/slurm -k no
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -39,9 +40,14 @@ def time_limit(pipeline: Pipeline, cluster: Cluster) -> None:
     call = pipeline.start()
     job = pipeline.freeze()
     minutes = int(run("squeue", "-h", "-j", job, "-O", "TimeUsed").split(":")[0])
-    run("scontrol", "update", f"jobid={job}", f"TimeLimit={minutes + 2}")
-    wait_until(lambda: "REQUEUED" in history(job), PATIENCE, pipeline.shown)
-    run("scontrol", "update", f"jobid={job}", "TimeLimit=20")  # or it would soon be told again
+
+    def limited(minutes: int) -> bool:
+        update = ["scontrol", "update", f"jobid={job}", f"TimeLimit={minutes}"]
+        return subprocess.run(update, check=False).returncode == 0
+
+    assert limited(minutes + 2)
+    wait_until(lambda: "REQUEUED" in history(job), PATIENCE, f"a new start\n{pipeline.shown}")
+    wait_until(lambda: limited(20), PATIENCE, "a higher limit")  # or it would be told again
     pipeline.finish(call)
     assert STOPPED.format(12) in pipeline.log(job)
     assert RESUMED.search(pipeline.log(job))
