@@ -37,7 +37,7 @@ PROGRAMS = (
     "setpriv",
 )
 CPU_NODES = ("n1",)
-GPU_NODES = ("n2", "n3", "n4", "n5")  # each with one a100
+GPU_NODES = ("n2", "n3", "n4", "n5", "n6", "n7")  # each with one a100
 NODES = CPU_NODES + GPU_NODES
 ACCOUNT = "tests"
 

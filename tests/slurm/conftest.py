@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -23,22 +24,33 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="package")
-def two_at_once(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Pipeline, Pipeline]:
-    """Two workflows on one cluster at the same time, from the converted data to the tables."""
-    first, second = (
-        Pipeline(tmp_path_factory.mktemp(name) / "work", EPOCHS) for name in ("first", "second")
-    )
-    first.make_data()
-    second.copy_data(first)
-    calls = first.start(), second.start()
-    first.finish(calls[0])
-    second.finish(calls[1])
-    return first, second
+def staged(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """What comes before the training, to be copied."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("staged") / "work", EPOCHS)
+    pipeline.make_data()
+    return pipeline
 
 
 @pytest.fixture(scope="package")
-def undisturbed(two_at_once: tuple[Pipeline, Pipeline]) -> Pipeline:
+def two_started(
+    staged: Pipeline, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Pipeline, subprocess.Popen[str]]]:
+    """Two workflows on one cluster at the same time, from the converted data to the tables."""
+    two = [Pipeline(tmp_path_factory.mktemp(name) / "work", EPOCHS) for name in ("first", "second")]
+    for pipeline in two:
+        pipeline.copy_data(staged)
+    return [(pipeline, pipeline.start()) for pipeline in two]
+
+
+@pytest.fixture(scope="package")
+def two_at_once(two_started: list[tuple[Pipeline, subprocess.Popen[str]]]) -> list[Pipeline]:
+    """These two when they have ended."""
+    for pipeline, call in two_started:
+        pipeline.finish(call)
+    return [pipeline for pipeline, _ in two_started]
+
+
+@pytest.fixture(scope="package")
+def undisturbed(two_at_once: list[Pipeline]) -> Pipeline:
     """A run that nothing happened to."""
     return two_at_once[0]

@@ -79,11 +79,9 @@ class Pipeline:
         ones do not."""
         Workflow(self.folder, self.config).run("annotations")
 
-    def copy_data(self, other: Pipeline) -> None:
+    def copy_data(self, staged: Pipeline) -> None:
         """Takes over what comes before the training, with Snakemake's memory of it."""
-        shutil.copytree(other.folder, self.folder, symlinks=True)
-        for folder in ("runs", "tables"):
-            shutil.rmtree(self.results / folder, ignore_errors=True)
+        shutil.copytree(staged.folder, self.folder, symlinks=True)
 
     def command(self, *more: str) -> list[str]:
         """A call of Snakemake for the target, or for `more`."""

@@ -27,7 +27,7 @@ from tests.slurm.pipeline import (
 )
 
 pytestmark = pytest.mark.slurm
-AT_ONCE = 3  # a training takes 1.3 GB of memory; each needs a GPU node, and one more to move to
+AT_ONCE = 3  # a training takes 0.7 GB of memory and a GPU node
 
 Accident = Callable[[Pipeline, Cluster], None]
 RESUMED = re.compile(r"resuming from epoch [2-4]")
@@ -177,15 +177,17 @@ ACCIDENTS: tuple[Accident, ...] = (
 def outcomes(
     request: pytest.FixtureRequest,
     cluster: Cluster,
-    undisturbed: Pipeline,
+    staged: Pipeline,
+    two_started: object,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[Accident, Future[Pipeline]]]:
-    """The accidents of the tests that were chosen, as they end."""
+    """The accidents of the tests that were chosen, as they end; the undisturbed workflows run
+    beside them."""
 
     def happen(accident: Accident) -> Pipeline:
         folder = tmp_path_factory.mktemp(accident.__name__) / "work"
         pipeline = Pipeline(folder, EPOCHS, TRAINED)
-        pipeline.copy_data(undisturbed)
+        pipeline.copy_data(staged)
         accident(pipeline, cluster)
         return pipeline
 

@@ -12,7 +12,7 @@ from tests.slurm.pipeline import EPOCHS, METHOD, TRAINED, Pipeline, field
 pytestmark = pytest.mark.slurm
 
 
-def test_two_workflows_at_once(two_at_once: tuple[Pipeline, Pipeline]) -> None:
+def test_two_workflows_at_once(two_at_once: list[Pipeline]) -> None:
     first, second = two_at_once
     assert first.tables() == second.tables()
     assert first.job() != second.job()
@@ -43,12 +43,12 @@ def test_success(undisturbed: Pipeline) -> None:
     )
 
 
-def test_two_processes_train_one_network(undisturbed: Pipeline, tmp_path: Path) -> None:
+def test_two_processes_train_one_network(staged: Pipeline, tmp_path: Path) -> None:
     launcher = {"processes": 2, "partition": "gpu"}  # which overrides the profile's
     together = Pipeline(
         tmp_path / "work", 2, TRAINED, launcher=launcher, training={"batch_size": 4}
     )
-    together.copy_data(undisturbed)
+    together.copy_data(staged)
     together.run()
     assert together.training()["processes"] == 2
     assert field(together.job(), "Partition") == "gpu"
