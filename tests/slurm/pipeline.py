@@ -119,8 +119,9 @@ class Pipeline:
 
     @property
     def shown(self) -> str:
-        """What all calls so far have shown."""
-        return (self.folder.parent / f"{self.folder.name}.log").read_text()
+        """What all calls so far have shown, except on a terminal of their own."""
+        path = self.folder.parent / f"{self.folder.name}.log"
+        return path.read_text() if path.exists() else ""
 
     def finish(self, call: subprocess.Popen[str], status: int = 0) -> None:
         """Waits for a call of Snakemake."""
