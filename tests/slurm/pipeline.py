@@ -193,9 +193,9 @@ class Pipeline:
             if words[1:4] == [b"-u", b"-m", b"submitit.core._submit"]
         ]
 
-    def wait_until_shown(self, line: str, times: int = 1) -> None:
-        """Waits until the calls of Snakemake together have shown a line so often."""
-        wait_until(lambda: self.shown.count(line) >= times, PATIENCE, f"{line!r} in\n{self.shown}")
+    def wait_until_shown(self, line: str) -> None:
+        """Waits until a call of Snakemake has shown a line."""
+        wait_until(lambda: line in self.shown, PATIENCE, f"{line!r} in\n{self.shown}")
 
     def log(self, job: str) -> str:
         """What a SLURM job of the training has written, in all its starts."""

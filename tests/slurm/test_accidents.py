@@ -2,7 +2,7 @@
 the undisturbed one has, bit for bit.
 
 The accidents happen side by side, each to a workflow of its own: mostly they wait for SLURM, which
-looks at time limits and grace times every 30 seconds. `pytest tests/slurm -k node` lets one happen.
+looks at time limits every 30 seconds. `pytest tests/slurm -k preemption` lets one of them happen.
 """
 
 from __future__ import annotations
