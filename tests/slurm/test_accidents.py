@@ -169,7 +169,7 @@ ACCIDENTS: tuple[Accident, ...] = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")  # as `undisturbed`: of a wider scope, that would come first
 def outcomes(
     request: pytest.FixtureRequest,
     cluster: Cluster,
