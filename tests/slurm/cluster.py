@@ -37,7 +37,7 @@ PROGRAMS = (
     "setpriv",
 )
 CPU_NODES = ("n1",)
-GPU_NODES = ("n2", "n3", "n4", "n5")  # each with one a100
+GPU_NODES = ("n2", "n3", "n4", "n5", "n6", "n7")  # each with one a100
 NODES = CPU_NODES + GPU_NODES
 ACCOUNT = "tests"
 
@@ -157,7 +157,7 @@ class Cluster:
         self._wait_for_port(ACCOUNTING)
         self._daemon("slurmctld", "slurmctld", "-D", "-c")
         for node in NODES:
-            self.start_node(node)
+            self._daemon(node, "slurmd", "-D", "-N", node)
         wait_until(
             lambda: self.node_states() == {"idle"}, 60, f"idle nodes (logs in {self.folder})"
         )
@@ -189,10 +189,6 @@ class Cluster:
                 daemon.kill()
         for name in FILES:
             (ETC / name).unlink(missing_ok=True)
-
-    def start_node(self, name: str) -> None:
-        """Starts a node, for the first time or again."""
-        self._daemon(name, "slurmd", "-D", "-N", name)
 
     def kill_node(self, name: str) -> None:
         """All that runs on a node is gone at once, as when its power fails."""

@@ -27,6 +27,9 @@ from tests.workflow.snake import Workflow
 
 REPOSITORY = Path(__file__).parents[2]
 METHOD = "vatrack"
+EPOCHS = 4  # of the undisturbed training
+TRAINED = f"results/tiny/runs/{METHOD}__resnet18/training.json"
+TABLES = "results/tiny/tables/tables.html"
 PATIENCE = 300  # seconds, for what takes a few
 SECONDS = 900  # for one call of Snakemake; everything here shares two cores
 # What follows the training is one SLURM job: a job costs two starts of Snakemake, and one more for
@@ -46,7 +49,8 @@ CONFIG["launcher"] = {
     "cpus": 1,
     "memory_gb": 2,
     "minutes": 20,
-    "save_seconds": 25,
+    # With a limit of two minutes SLURM tells the training when it next looks, not much later.
+    "save_seconds": 85,
     "on_interrupt": "ask",
 }
 
@@ -56,10 +60,13 @@ class Pipeline:
 
     Args:
         epochs: how long the training takes; only the last one is validated.
+        target: what Snakemake is called for.
     """
 
-    def __init__(self, folder: Path, epochs: int, **sections: dict[str, Any]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, epochs: int, target: str = TABLES, **sections: dict[str, Any]
+    ) -> None:
+        self.folder, self.target = folder, target
         self.config = copy.deepcopy(CONFIG) | {"methods": [METHOD]}
         self.config["training"] |= {"epochs": epochs, "validate_from": epochs}
         for name, values in sections.items():
@@ -72,29 +79,22 @@ class Pipeline:
         ones do not."""
         Workflow(self.folder, self.config).run("annotations")
 
-    def copy_data(self, other: Pipeline) -> None:
+    def copy_data(self, staged: Pipeline) -> None:
         """Takes over what comes before the training, with Snakemake's memory of it."""
-        shutil.copytree(other.folder, self.folder, symlinks=True)
-        for folder in ("runs", "tables"):
-            shutil.rmtree(self.results / folder, ignore_errors=True)
+        shutil.copytree(staged.folder, self.folder, symlinks=True)
 
     def command(self, *more: str) -> list[str]:
-        """A call of Snakemake for the tables."""
+        """A call of Snakemake for the target, or for `more`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "config.yaml"
         config.write_text(yaml.safe_dump(self.config))
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            *(more or ["results/tiny/tables/tables.html"]),
-        ]
+        command = [sys.executable, "-m", "snakemake", *(more or [self.target])]
         command += ["--profile", "profiles/slurm"]
         command += ["--directory", str(self.folder), "--configfile", str(config)]
         # What a person would write into the profile; the trainings take it over.
         command += [
             "--default-resources",
-            "slurm_partition=gpu",
+            "slurm_partition=gpu_low",
             f"slurm_account={ACCOUNT}",
             "constraint=a100_40gb",
         ]
@@ -119,8 +119,9 @@ class Pipeline:
 
     @property
     def shown(self) -> str:
-        """What all calls so far have shown."""
-        return (self.folder.parent / f"{self.folder.name}.log").read_text()
+        """What all calls so far have shown, except on a terminal of their own."""
+        path = self.folder.parent / f"{self.folder.name}.log"
+        return path.read_text() if path.exists() else ""
 
     def finish(self, call: subprocess.Popen[str], status: int = 0) -> None:
         """Waits for a call of Snakemake."""
@@ -140,36 +141,47 @@ class Pipeline:
         """The id of the training's SLURM job."""
         return json.loads((self.training_folder / "submitit" / "job.json").read_text())["id"]
 
-    def jobs(self) -> list[str]:
-        """The ids of all SLURM jobs that were submitted for the training, from what they left."""
-        return sorted(
-            path.name.split("_")[0]
-            for path in (self.training_folder / "submitit").glob("*_submission.sh")
-        )
+    def jobs(self) -> dict[str, str]:
+        """All SLURM jobs that were submitted for the training, from what they left, with the states
+        that each has been in. Waits until they have ended."""
+        left = (self.training_folder / "submitit").glob("*_submission.sh")
+        jobs = sorted(path.name.split("_")[0] for path in left)
+
+        def ended() -> bool:
+            return not {"RUNNING", "PENDING"} & set(" ".join(map(history, jobs)).split())
+
+        wait_until(ended, PATIENCE, f"the end of the jobs {jobs}")
+        return {job: history(job) for job in jobs}
 
     def training(self) -> dict[str, Any]:
         """training.json."""
         return json.loads((self.training_folder / "training.json").read_text())
 
-    def freeze(self, saves: int) -> int:
-        """Stops the training until it gets SIGCONT, when it has saved its state so often: at each
-        start and each epoch's end.
+    def freeze(self) -> str:
+        """Stops the training in its second epoch, so that no machine is too quick or too slow for
+        what happens to it. SIGCONT resumes it; SLURM sends one before each of its signals.
 
         Returns:
-            How often it has.
+            The id of its SLURM job.
         """
         states = self.training_folder / "state"
-
-        def saved() -> int:
-            return max((int(path.stem[-6:]) for path in states.glob("state_*.pt")), default=0)
-
+        # It saves its state at its start and at each epoch's end.
         wait_until(
-            lambda: saved() >= saves, PATIENCE, f"state {saves} of the training\n{self.shown}"
+            lambda: any(states.glob("state_*[2-9].pt")),
+            PATIENCE,
+            f"the second epoch of the training\n{self.shown}",
         )
-        for pid in self.processes():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         assert states.exists(), "the training was too quick for this test"
-        return saved()
+        return self.job()
+
+    def thaw(self) -> None:
+        """Lets a frozen training go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self.processes():
+            os.kill(pid, number)
 
     def processes(self) -> list[int]:
         """The processes that train, without SLURM's own, which watch them."""
@@ -181,9 +193,21 @@ class Pipeline:
             if words[1:4] == [b"-u", b"-m", b"submitit.core._submit"]
         ]
 
-    def wait_until_shown(self, line: str, times: int = 1) -> None:
-        """Waits until the calls of Snakemake together have shown a line so often."""
-        wait_until(lambda: self.shown.count(line) >= times, PATIENCE, f"{line!r} in\n{self.shown}")
+    def wait_until_shown(self, line: str) -> None:
+        """Waits until a call of Snakemake has shown a line."""
+        wait_until(lambda: line in self.shown, PATIENCE, f"{line!r} in\n{self.shown}")
+
+    def log(self, job: str) -> str:
+        """What a SLURM job of the training has written, in all its starts."""
+        return (self.training_folder / "submitit" / f"{job}_0_log.out").read_text()
+
+    def learned(self) -> dict[str, bytes]:
+        """The checkpoint and its metrics: all later files are made from them."""
+        return {
+            path.name: path.read_bytes()
+            for folder in ("checkpoints", "validation")
+            for path in sorted((self.training_folder / folder).iterdir())
+        }
 
     def tables(self) -> dict[str, bytes]:
         """All tables, by name."""
@@ -199,22 +223,26 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
 
-def on_terminal(
-    pipeline: Pipeline, typed: dict[str, Callable[[], bytes]], seconds: float = SECONDS
-) -> tuple[int, str]:
+def on_terminal(pipeline: Pipeline, typed: dict[str, Callable[[], bytes]]) -> tuple[int, str]:
     """Calls Snakemake on a terminal of its own and types something when what is shown matches a
     pattern, in this order.
 
     Returns:
         Its exit status and all that it showed.
     """
-    command = pipeline.command()
-    child, terminal = pty.fork()
-    if not child:
-        os.chdir(REPOSITORY)
-        os.execve(command[0], command, _environment())
+    terminal, its_side = pty.openpty()
+    command = ["setsid", "--ctty", *pipeline.command()]
+    call = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=_environment(),
+        stdin=its_side,
+        stdout=its_side,
+        stderr=its_side,
+    )
+    os.close(its_side)
     shown, rest = "", list(typed.items())
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.2)[0]:
             try:
@@ -224,16 +252,17 @@ def on_terminal(
         if rest and re.search(rest[0][0], shown):
             os.write(terminal, rest.pop(0)[1]())
     else:
-        os.kill(child, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        call.kill()
     os.close(terminal)
+    status = call.wait()
     assert not rest, f"{rest} was never typed:\n{shown}"
     return status, shown
 
 
 def history(job: str) -> str:
     """All states that a SLURM job has been in, one for each start."""
-    return run("sacct", "-n", "-X", "--duplicates", "-j", job, "--format=State%40")
+    asked = run("sacct", "-n", "-X", "--duplicates", "-j", job, "--format=State%40")
+    return " ".join(asked.split())
 
 
 def field(job: str, name: str) -> str:
