@@ -130,7 +130,7 @@ BAD = [
     ),
     (
         lambda document: document["videos"].append({"id": 9, "name": "x"}),
-        r"video 9 \(x\) has no images",
+        r"video 9 \(x\): has no images",
         "video-frameless",
     ),
     (_set("images", "file_name", "no.jpg"), "no such frame", "frame-missing"),
