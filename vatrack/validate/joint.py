@@ -13,7 +13,7 @@ from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config.classes import ClassList
 from vatrack.data.fields import is_rate, is_side, is_whole, read_masks
-from vatrack.data.joint.faults import place_of
+from vatrack.data.joint.faults import missing, place_of
 from vatrack.data.joint.file import UNKNOWN, JointFile, joint_faults
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame
@@ -93,7 +93,7 @@ def _check_objects(data: JointFile, findings: Findings) -> None:
         "field-missing",
         data.path,
         data.ids[~known].tolist(),
-        lambda number: (f"annotation {number}", "instance_id is missing"),
+        lambda number: missing("annotations", {"id": number}, "instance_id")[1:],
     )
     columns = (data.ids, data.instances, data.category, data.image, data.video)
     rows = (column[known & (data.image >= 0)].tolist() for column in columns)

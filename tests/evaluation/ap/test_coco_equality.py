@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.coco import coco_judge
-from tests.evaluation.evaluated import evaluate_scene
+from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.scenes import add_object, detection, document, rectangle, rle
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ap.image import LIMITS, frame_overlaps, image_matches
@@ -160,7 +160,7 @@ def _compare(seen: Counter[str], problem: tuple[Json, list[Json]]) -> None:
     )
 
     # The reported metrics are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
-    metrics = evaluate_scene(joint, predictions or [], {"amodal": {"annotations": []}}).metrics
+    metrics = metrics_of(joint, predictions or [], {"amodal": {"annotations": []}})
     places: dict[str, Any] = {
         "AP": (0, slice(None), 0),
         "AP50": (1, 0, 0),

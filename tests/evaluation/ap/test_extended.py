@@ -75,7 +75,7 @@ def test_equal_to_pycocotools(examples: int) -> None:
     def compare(problem: tuple[Json, list[Json]]) -> None:
         joint, predictions = problem
         expected = pycocotools_metrics(joint, predictions)
-        ours = evaluate_scene(joint, predictions, {"amodal": {"annotations": []}}).metrics
+        ours = metrics_of(joint, predictions, {"amodal": {"annotations": []}})
         assert {key: ours[key] for key in expected} == expected
         values = [ours[f"image/amodal/{column}"] for column in AR_COLUMNS]
         seen["crowds"] += any(a["iscrowd"] for a in joint["annotations"])
