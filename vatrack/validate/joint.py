@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import lacks_all
@@ -144,7 +145,7 @@ def _mask_faults(value: Json, size: tuple[int, int], compare: bool) -> Iterator[
     )
     if not is_inside(visible, amodal, areas["amodal"]):
         yield "visible-outside", ""
-    rate = value.get("occlude_rate")
+    rate: Any = value.get("occlude_rate")
     real = 1 - areas["visible"] / areas["amodal"]
     if is_rate(rate) and abs(rate - real) > RATE_TOLERANCE:
         yield "rate-wrong", f"{rate:g}, not {real:.6g}"

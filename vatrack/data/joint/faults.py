@@ -67,8 +67,11 @@ def item_faults(
         if item.get(name) is not None and (wrong := problem(name, item[name])):
             yield JointFault("number-bad", place_of(section, item), wrong)
     if section == "videos" and not is_safe_name(item.get("name", "x")):
-        text = f"{shown(item['name'])} is not allowed as the name of a video; rename it"
-        yield JointFault("video-name", place_of(section, item), text)
+        yield JointFault(
+            "video-name",
+            place_of(section, item),
+            f"{shown(item['name'])} is not allowed as the name of a video; rename it",
+        )
 
 
 def unique_faults(
@@ -79,8 +82,11 @@ def unique_faults(
     for item in items:
         if item[key] in seen:
             finding = "id-twice" if key == "id" else "video-twice"
-            text = f"{key} {shown(item[key])} is not unique; correct one of them"
-            yield JointFault(finding, place_of(section, item), text)
+            yield JointFault(
+                finding,
+                place_of(section, item),
+                f"{key} {shown(item[key])} is not unique; correct one of them",
+            )
         seen.add(item[key])
 
 
@@ -99,23 +105,30 @@ def frame_faults(
         if not absent and image["video_id"] in images_of:
             images_of[image["video_id"]].append(image)
         elif not absent:
-            text = f"its video {image['video_id']} is not in the list of videos; {LIST_IT}"
-            yield JointFault("video-unknown", place_of("images", image), text)
+            yield JointFault(
+                "video-unknown",
+                place_of("images", image),
+                f"its video {image['video_id']} is not in the list of videos; {LIST_IT}",
+            )
     for frames in images_of.values():
         frames.sort(key=lambda image: image["frame_id"])
         for before, after in pairwise(frames):
             if before["frame_id"] == after["frame_id"]:
-                text = (
+                yield JointFault(
+                    "image-twice",
+                    place_of("images", after),
                     f"has the frame_id {after['frame_id']} of image {before['id']} of the same "
-                    "video; number the frames 0, 1, 2, ..."
+                    "video; number the frames 0, 1, 2, ...",
                 )
-                yield JointFault("image-twice", place_of("images", after), text)
 
 
 def missing(section: str, item: Mapping[str, Any], name: str) -> JointFault:
     """An item lacks a field."""
-    text = f"{name} is missing; add it (fields: docs/own-data.md)"
-    return JointFault("field-missing", place_of(section, item), text)
+    return JointFault(
+        "field-missing",
+        place_of(section, item),
+        f"{name} is missing; add it (fields: docs/own-data.md)",
+    )
 
 
 def place_of(section: str, item: Mapping[str, Any]) -> str:

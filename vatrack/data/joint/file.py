@@ -139,8 +139,11 @@ def joint_faults(data: JointFile, required: Collection[str] = ()) -> Iterator[Jo
             continue
         types = tuple([name for name in MASK_TYPES if value.get(f"{name}_mask") is not None])
         if not types:
-            text = "has neither amodal_mask nor visible_mask; add one"
-            yield JointFault("field-missing", place_of("annotations", value), text)
+            yield JointFault(
+                "field-missing",
+                place_of("annotations", value),
+                "has neither amodal_mask nor visible_mask; add one",
+            )
             continue
         data.masks[types] = data.masks.get(types, 0) + 1
         for name in COLUMNS[:5]:
@@ -182,8 +185,11 @@ def _video_faults(data: JointFile) -> Iterator[JointFault]:
     yield from frame_faults(data.images, data.images_of)
     for video in data.videos:
         if not data.images_of[video["id"]]:
-            text = "has no images; add its frames, or remove it from the list"
-            yield JointFault("video-frameless", f"video {video['id']} ({video['name']})", text)
+            yield JointFault(
+                "video-frameless",
+                f"video {video['id']} ({video['name']})",
+                "has no images; add its frames, or remove it from the list",
+            )
     if not data.trackless and all(len(frames) == 1 for frames in data.images_of.values()):
         data.trackless = "no video has two frames"
     for video in data.videos:
@@ -197,8 +203,11 @@ def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[
     rows = {image["id"]: row for row, image in enumerate(data.images)}
     data.image = np.array([rows.get(number, -1) for number in images.tolist()], np.int64)
     for row in np.flatnonzero(data.image < 0).tolist():
-        text = f"its image {images[row]} is not in the list of images; {LIST_IT}"
-        yield JointFault("image-unknown", f"annotation {data.ids[row]}", text)
+        yield JointFault(
+            "image-unknown",
+            f"annotation {data.ids[row]}",
+            f"its image {images[row]} is not in the list of images; {LIST_IT}",
+        )
     try:
         data.class_ids = FileClasses.of(data.categories, str(data.path)).ids
     except InputError as error:
@@ -206,8 +215,11 @@ def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[
     else:
         ids = list(data.class_ids.values())
         for row in np.flatnonzero(~np.isin(data.category, ids)).tolist():
-            text = f"its category {data.category[row]} is not in the list of categories; {LIST_IT}"
-            yield JointFault("category-unknown", f"annotation {data.ids[row]}", text)
+            yield JointFault(
+                "category-unknown",
+                f"annotation {data.ids[row]}",
+                f"its category {data.category[row]} is not in the list of categories; {LIST_IT}",
+            )
     numbers, times = np.unique(data.category, return_counts=True)
     counted = dict(zip(numbers.tolist(), times.tolist(), strict=True))
     data.counts = {name: counted.get(number, 0) for name, number in data.class_ids.items()}
@@ -218,10 +230,11 @@ def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[
     own = np.array([*places, UNKNOWN], np.int64)[data.video]
     differs = (videos != UNKNOWN) & (own != UNKNOWN) & (videos != own)
     for row in np.flatnonzero(differs & (not data.single)).tolist():
-        text = (
-            f"has video_id {videos[row]}, but its image is in video {own[row]}; correct one of them"
+        yield JointFault(
+            "video-unknown",
+            f"annotation {data.ids[row]}",
+            f"has video_id {videos[row]}, but its image is in video {own[row]}; correct one",
         )
-        yield JointFault("video-unknown", f"annotation {data.ids[row]}", text)
 
 
 def single_videos(images: Sequence[Json]) -> list[Json]:
