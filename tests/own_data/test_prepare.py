@@ -152,6 +152,13 @@ BAD = [
     (_set("annotations", "instance_id", "a"), "1001: instance_id is 'a'", "number-bad"),
     (_set("annotations", "instance_id", None), "1001: instance_id is missing", "field-missing"),
     (_set("annotations", "instance_id", 2), "instance 2 occurs twice", "object-twice"),
+    (
+        lambda document: document["videos"].extend(
+            [{"id": 1, "name": "x"}, {"id": 1, "name": "y"}]
+        ),
+        "video 1: id 1 is not unique",
+        r"id-twice \(2\)",
+    ),
     (lambda document: document["images"].clear(), "contains no images", "list-missing"),
     (lambda document: document["categories"].clear(), "lists no categories", "list-missing"),
 ]

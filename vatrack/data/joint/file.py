@@ -227,7 +227,7 @@ def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[
     # The last one is for what is not listed.
     of_image = [*(places.get(image.get("video_id"), -1) for image in data.images), -1]
     data.video = np.array(of_image, np.int64)[data.image]
-    own = np.array([*places, UNKNOWN], np.int64)[data.video]
+    own = np.array([*(video["id"] for video in data.videos), UNKNOWN], np.int64)[data.video]
     differs = (videos != UNKNOWN) & (own != UNKNOWN) & (videos != own)
     for row in np.flatnonzero(differs & (not data.single)).tolist():
         yield JointFault(
