@@ -194,10 +194,12 @@ def tracking(folder: Path, watch: Watch) -> Sequence[float]:
 def evaluate(folder: Path, _: Watch) -> Sequence[float]:
     """Everything, in one process."""
     from vatrack.common.files import read_json
-    from vatrack.evaluation.evaluate import evaluate_files
+    from vatrack.evaluation.evaluate import evaluate_inputs
+    from vatrack.evaluation.file_set import EvaluationInputs
 
     out = folder / "metrics.json"
-    evaluate_files(folder / "joint.json", folder / "predictions.jsonl.gz", {}, SETTINGS, out)
+    truth, found = folder / "joint.json", folder / "predictions.jsonl.gz"
+    evaluate_inputs(EvaluationInputs(truth, found, switches=SETTINGS), out)
     return _flat([read_json(out)])
 
 

@@ -25,7 +25,8 @@ from benchmarks import machine
 from benchmarks.table import RESULTS, switch_rows
 from vatrack.common.files import read_json, write_json
 from vatrack.config import Backbone, ComputeConfig, Method, RunConfig, load_config
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.inference.predict import predict_files
 
 AS_CONFIGURED = "as configured"
@@ -57,7 +58,7 @@ def measured(
         with tempfile.TemporaryDirectory() as folder:
             predictions, out = Path(folder) / "predictions.jsonl.gz", Path(folder) / "metrics.json"
             predict_files(changed, checkpoint, truth, images, predictions)
-            evaluate_files(truth, predictions, {}, run.evaluation, out)
+            evaluate_inputs(EvaluationInputs(truth, predictions, switches=run.evaluation), out)
             metrics = read_json(out)
         yield name, {metric: metrics.get(metric) for metric in METRICS}
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         VatrackError,
     )
     from vatrack.config import Backbone, Config, Method, RunConfig, load_config, load_run_config
-    from vatrack.evaluation.evaluate import evaluate_files
     from vatrack.exchange import export_predictions, import_predictions
     from vatrack.inference.predict import predict_files
     from vatrack.reporting.video import DrawSettings
@@ -55,7 +54,6 @@ __all__ = [
     "VatrackError",
     "__version__",
     "evaluate",
-    "evaluate_files",
     "export_predictions",
     "import_predictions",
     "load",
@@ -80,7 +78,6 @@ _HOME = {
     "TrainingDiverged": "common.errors",
     "VatrackError": "common.errors",
     "evaluate": "api.evaluate",
-    "evaluate_files": "evaluation.evaluate",
     "export_predictions": "exchange",
     "import_predictions": "exchange",
     "load": "api.load",

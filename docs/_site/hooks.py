@@ -32,7 +32,7 @@ API = {
         "export_predictions",
         "import_predictions",
     ),
-    "Training and files": ("train", "predict_files", "evaluate_files"),
+    "Training and files": ("train", "predict_files"),
     "Config": ("load_config", "load_run_config", "Config", "RunConfig", "Method", "Backbone"),
     "Errors": ("VatrackError", "InputError", "InvalidData", "TrainingDiverged", "FolderBusy"),
 }

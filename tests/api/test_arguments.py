@@ -52,7 +52,6 @@ WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "predictions: is [{'a': 1}] (list); it must": lambda p, r, f: V.evaluate(f, [{"a": 1}]),
     "processes: is '2' (str); it must be": lambda p, r, f: V.evaluate(f, f, processes="2"),
     "settings: is {} (dict); it must be": lambda p, r, f: V.evaluate(f, f, settings={}),
-    "predictions: is [] (list)": lambda p, r, f: V.evaluate_files(f, [], {}, None, "m.json"),
     "path: is [] (list)": lambda p, r, f: next(V.read_predictions([])),
     "checkpoint: is None (NoneType)": lambda p, r, f: V.load(None),
     "checkpoint: is 1 (int)": lambda p, r, f: V.predict_files(None, 1, f, f, "p.jsonl"),

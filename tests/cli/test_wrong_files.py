@@ -23,7 +23,6 @@ from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.common.file_forms import FileForm
 from vatrack.common.files import read_json, write_json
-from vatrack.config import EvaluationConfig
 from vatrack.data import known_forms as forms
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.io.predictions import read_predictions as read_whole
@@ -429,9 +428,6 @@ def test_every_file_that_a_command_writes_has_a_form() -> None:
 CALLS: dict[str, Callable[[str], Any]] = {
     "read_predictions": lambda name: list(vatrack_package.read_predictions(name)),
     "evaluate": lambda name: vatrack_package.evaluate("joint.json", name),
-    "evaluate_files": lambda name: vatrack_package.evaluate_files(
-        Path("joint.json"), Path(name), {}, EvaluationConfig(), Path("o.json")
-    ),
     "export_predictions": lambda name: vatrack_package.export_predictions(
         name, "joint.json", "coco", "o.json"
     ),

@@ -17,6 +17,7 @@ from vatrack.common.errors import ConfigError, advised, with_fix
 ROOT = Path(__file__).parents[2]
 ERRORS = {
     "InputError", "ConfigError", "InvalidData", "FolderBusy", "TrainingDiverged", "PredictionError",
+    "JointFault",
 }  # fmt: skip
 # What an advice, or a part of it, begins with; or it says what something must be.
 ORDERS = (
@@ -48,11 +49,11 @@ FORWARDED = {
     "vatrack/data/checks.py": {"text"},
     "vatrack/data/fields.py": {"damage()", "error"},
     "vatrack/data/joint/annotations.py": {"text"},
-    "vatrack/data/joint/file.py": {"text"},
+    "vatrack/data/joint/faults.py": {"wrong", "': '.join()"},
+    "vatrack/data/joint/file.py": {"error.without()"},
     "vatrack/data/joint/prepare.py": {"error"},
     "vatrack/data/loading_process.py": {"*arguments"},
     "vatrack/data/pairs.py": {"problem"},
-    "vatrack/evaluation/io/by_video.py": {"problem or unknown_image(image)"},
     "vatrack/evaluation/io/offsets.py": {"text", "problem or unknown_image(image)"},
     "vatrack/evaluation/io/predictions.py": {"text", "*first"},
     "vatrack/exchange/listing.py": {"hint"},

@@ -470,7 +470,7 @@ def spoil(values: Json, key: str, value: object) -> None:
         ("videos", "name", GONE, LACKS.format("name")),
         ("images", "video_id", GONE, LACKS.format("video_id")),
         ("annotations", "image_id", GONE, LACKS.format("image_id")),
-        ("images", "id", "x", "images, id 'x': id is 'x'; must be an integer"),
+        ("images", "id", "x", "image 'x': id is 'x'; must be an integer"),
         ("images", "frame_id", 1.5, "frame_id is 1.5; must be an integer"),
         ("images", "frame_id", None, "frame_id is None; must be an integer"),
         ("images", "width", 2**70, r"width is 1\.18.*; must be an integer from 1"),
@@ -588,7 +588,7 @@ def test_a_mask_that_is_damaged_after_the_store_was_built(tmp_path: Path) -> Non
 def test_no_frame_outside_the_folder(tmp_path: Path, name: object) -> None:
     data = small()
     data["images"][0]["file_name"] = name
-    with pytest.raises(InputError, match=r"a\.json: images, id 12: file_name is .*relative path"):
+    with pytest.raises(InputError, match=r"a\.json: image 12: file_name is .*relative path"):
         open_store(write(tmp_path / "a.json", data))
 
 

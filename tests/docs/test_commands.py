@@ -33,7 +33,8 @@ from tests.video.videos import write_video
 from vatrack.cli import app
 from vatrack.common.files import open_text
 from vatrack.config import RunConfig
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -164,7 +165,11 @@ def prepare(folder: Path, run: Path, data: TinyData) -> None:
     load_run = vatrack.load_run_config(found.config)
     vatrack.predict_files(load_run, found.best_checkpoint, truth, data.images, found.predictions)
     evaluation = load_run.evaluation
-    evaluate_files(truth, found.predictions, {}, evaluation, found.metrics, details=found.details)
+    evaluate_inputs(
+        EvaluationInputs(truth, found.predictions, switches=evaluation),
+        found.metrics,
+        details=found.details,
+    )
     shutil.copytree(own, mini / "runs/vatrack__resnet18__e6")
     for copy in ("sailvos-cut/runs/vatrack__resnet50", "a/runs/x", "b/runs/y"):
         shutil.copytree(own, folder / "results" / copy)

@@ -14,11 +14,12 @@ import pytest
 
 import vatrack
 from vatrack.common.mask_types import MaskType
-from vatrack.config import EvaluationConfig, Method
+from vatrack.config import Method
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.joint.file import read_joint
 from vatrack.data.joint.prepare import prepare_joint
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.reporting.tables.details import read_details
 from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.metrics_log import read_metrics_log
@@ -78,7 +79,7 @@ def test_the_prediction_is_that_of_the_first_frame(files: dict[str, Path], tmp_p
     prepare_joint(files["joint"], tmp_path, dataset, tmp_path / "valid", [Method.VATRACK])
     truth, out = tmp_path / "valid/joint.json", tmp_path / "out.json"
     tracks: dict[MaskType, Path | None] = {"amodal": files["tracks"]}
-    evaluate_files(truth, files["predictions"], tracks, EvaluationConfig(), out)
+    evaluate_inputs(EvaluationInputs(truth, files["predictions"], tracks), out)
     found = read_metrics(out, "make it again")
     # One object of two: 51 of the 101 levels of recall are reached.
     assert found["image/visible/AP"] == found["image/amodal/AP"] == pytest.approx(100 * 51 / 101)

@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.evaluation.evaluated import metrics_of
 from vatrack.common.files import write_json
-from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, predictions
 from vatrack.synthetic.ground_truth import make_ground_truth
 
@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         document = make_ground_truth(Path(folder) / "ground_truth")
     metrics = {
-        name: evaluate(document, list(predictions(document, effects)))
+        name: metrics_of(document, list(predictions(document, effects)))
         for name, effects in EXAMPLES.items()
     }
     write_json(FILE, {"ground_truth_sha256": digest(document), "metrics": metrics}, indent=1)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.scenes import random_scene
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json, write_yaml
-from vatrack.config import EvaluationConfig
-from vatrack.evaluation.evaluate import evaluate, evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.io import classes
 
 NAMES = {1: "car", 2: "bus", 7: "dog"}
@@ -111,14 +112,14 @@ def test_another_trackers_predictions_beside_those_of_a_run(tmp_path: Path) -> N
     path.touch()
     theirs = tmp_path / "theirs.jsonl"
     theirs.write_text("".join(json.dumps(line) + "\n" for line in predictions))
-    evaluate_files(tmp_path / "gt.json", theirs, {}, EvaluationConfig(), tmp_path / "m.json")
-    assert read_json(tmp_path / "m.json") == evaluate(truth, predictions)
+    evaluate_inputs(EvaluationInputs(tmp_path / "gt.json", theirs), tmp_path / "m.json")
+    assert read_json(tmp_path / "m.json") == metrics_of(truth, predictions)
 
 
 def test_numbers_are_those_of_the_right_ids(tmp_path: Path) -> None:
     """Also where ids change places, and where predictions are left out."""
     truth, predictions = random_scene(3)
-    wanted = evaluate(truth, predictions)
+    wanted = metrics_of(truth, predictions)
     count = len(truth["categories"])
     moved = {n: 1 + (n + 4) % count for n in range(1, count + 1)}
     lines = [{**line, "category_id": moved[line["category_id"]]} for line in predictions]
@@ -133,14 +134,14 @@ def test_numbers_are_those_of_the_right_ids(tmp_path: Path) -> None:
     )
     path.write_text("".join(json.dumps(line) + "\n" for line in [*extra, *lines]))
     write_json(tmp_path / "gt.json", truth)
-    evaluate_files(tmp_path / "gt.json", path, {}, EvaluationConfig(), tmp_path / "m.json")
+    evaluate_inputs(EvaluationInputs(tmp_path / "gt.json", path), tmp_path / "m.json")
     assert read_json(tmp_path / "m.json") == wanted
 
 
 def test_a_thousand_classes_and_one(tmp_path: Path) -> None:
     """Classes that do not occur change nothing, wherever their ids lie."""
     truth, predictions = random_scene(5)
-    wanted = evaluate(truth, predictions)
+    wanted = metrics_of(truth, predictions)
     spread = {number: 1 + 7919 * number % 1000 for number in range(1, 25)}
     many = {
         **truth,
@@ -150,12 +151,12 @@ def test_a_thousand_classes_and_one(tmp_path: Path) -> None:
         ],
     }
     lines = [{**line, "category_id": spread[line["category_id"]]} for line in predictions]
-    assert evaluate(many, lines) == pytest.approx(wanted, nan_ok=True)
+    assert metrics_of(many, lines) == pytest.approx(wanted, nan_ok=True)
 
     one = {
         **truth,
         "categories": [{"id": 5, "name": "thing"}],
         "annotations": [{**item, "category_id": 5} for item in truth["annotations"]],
     }
-    found = evaluate(one, [{**line, "category_id": 5} for line in predictions])
+    found = metrics_of(one, [{**line, "category_id": 5} for line in predictions])
     assert found["image/amodal/AP50"] is not None

@@ -1,4 +1,3 @@
-import copy
 import gzip
 import json
 import re
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import random_scene, rle
 from tests.parity.golden import SHARED_DATA
 from vatrack.common.errors import InputError
@@ -26,11 +26,8 @@ from vatrack.common.metric_names import (
 )
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.evaluate import (
-    evaluate,
-    evaluate_files,
-    evaluate_in_detail,
-)
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.summary import format_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
@@ -79,7 +76,7 @@ def perfect(sample: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_perfect_predictions_with_legacy_ids(sample: dict[str, Any]) -> None:
-    detail = evaluate_in_detail(sample, perfect(sample), None, LEGACY)
+    detail = evaluate_scene(sample, perfect(sample), None, LEGACY)
     metrics = detail.metrics
     assert rounded(metrics, "image/visible") == [0.990, 0.990, 0.990, -1, 1, 0.970, 0.969, 1, 1]
     assert rounded(metrics, "image/amodal") == [0.990, 0.990, 0.990, -1, 1, 0.980, 0.969, 1, 1]
@@ -90,7 +87,7 @@ def test_perfect_predictions_with_legacy_ids(sample: dict[str, Any]) -> None:
 
 
 def test_perfect_predictions_are_perfect_by_default(sample: dict[str, Any]) -> None:
-    metrics = evaluate(sample, perfect(sample))
+    metrics = metrics_of(sample, perfect(sample))
     for mask_type in ("amodal", "visible"):
         assert rounded(metrics, f"image/{mask_type}") == [1, 1, 1, -1, 1, 1, 1, 1, 1]
         values = [metrics[f"track/{mask_type}/{name}"] for name in TRACK_COLUMNS]
@@ -102,10 +99,10 @@ def test_video_ground_truth_numbered_from_0_with_legacy_ids(sample: dict[str, An
     for tracks in video.values():
         for track in tracks["annotations"]:
             track["id"] -= 1
-    metrics = evaluate(sample, perfect(sample), video, LEGACY)
+    metrics = metrics_of(sample, perfect(sample), video, LEGACY)
     assert rounded(metrics, "video/visible")[0] == 0.721
     assert rounded(metrics, "video/amodal")[0] == 0.658
-    assert evaluate(sample, perfect(sample), video)["video/visible/AP"] == pytest.approx(100)
+    assert metrics_of(sample, perfect(sample), video)["video/visible/AP"] == pytest.approx(100)
 
 
 def perturbed(sample: dict[str, Any]) -> list[dict[str, Any]]:
@@ -154,7 +151,7 @@ def perturbed(sample: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_perturbed_predictions(sample: dict[str, Any]) -> None:
-    detail = evaluate_in_detail(sample, perturbed(sample), None, LEGACY)
+    detail = evaluate_scene(sample, perturbed(sample), None, LEGACY)
     assert rounded(detail.metrics, "image/visible") == [
         0.176,
         0.290,
@@ -217,18 +214,16 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
     return truth, found
 
 
-def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> None:
+def test_given_tracks_are_as_good_as_those_derived(tmp_path: Path) -> None:
     joint, predictions = random_scene(0)
-    before = copy.deepcopy((joint, predictions))
-    metrics = evaluate(joint, predictions)
-    assert (joint, predictions) == before
+    metrics = metrics_of(joint, predictions)
     assert list(metrics) == metric_names(["amodal", "visible"])
     truth, found = write_inputs(tmp_path, joint, predictions)
     tracks = tmp_path / "video_amodal.json"
     tracks.write_text(json.dumps(video_ground_truth(joint, "amodal", 0.75)))
     out = tmp_path / "new" / "metrics.json"
     text = str(
-        evaluate_files(truth, found, {"amodal": tracks, "visible": None}, EvaluationConfig(), out)
+        evaluate_inputs(EvaluationInputs(truth, found, {"amodal": tracks, "visible": None}), out)
     )
     assert read_json(out) == metrics
     assert 0 < metrics["image/amodal/AP50"] < 100
@@ -253,7 +248,7 @@ def test_the_page_defines_every_metric() -> None:
 
 def test_the_table_for_a_terminal_has_every_row() -> None:
     joint, predictions = random_scene(1)
-    metrics = evaluate(joint, predictions)
+    metrics = metrics_of(joint, predictions)
     rows = {
         line.split()[0]: line.split()[1:]
         for line in format_metrics(metrics).splitlines()
@@ -286,7 +281,7 @@ def test_given_video_ground_truth_is_what_counts() -> None:
     tracks: dict[MaskType, Any] = {
         "amodal": video_ground_truth(joint, "amodal", 0.75) | {"annotations": []}
     }
-    metrics = evaluate(joint, predictions, tracks)
+    metrics = metrics_of(joint, predictions, tracks)
     assert metrics["video/amodal/AP"] is None
     assert metrics["video/visible/AP"] is not None
 
@@ -294,15 +289,15 @@ def test_given_video_ground_truth_is_what_counts() -> None:
 def test_a_missing_kind_of_mask_is_absent() -> None:
     joint, predictions = random_scene(1)
     only = [record | {"amodal": None} for record in predictions]
-    metrics = evaluate(joint, only)
-    both = evaluate(joint, predictions)
+    metrics = metrics_of(joint, only)
+    both = metrics_of(joint, predictions)
     assert list(metrics) == metric_names(["visible"])
     assert metrics == {key: value for key, value in both.items() if "/visible" in key}
 
 
 def test_no_prediction_is_zero() -> None:
     joint, _ = random_scene(1)
-    metrics = evaluate(joint, [])
+    metrics = metrics_of(joint, [])
     assert list(metrics) == metric_names(["amodal", "visible"])
     assert (
         metrics["image/amodal/AP"]
@@ -311,7 +306,7 @@ def test_no_prediction_is_zero() -> None:
         == 0.0
     )
     video: dict[MaskType, Any] = {"visible": video_ground_truth(joint, "visible", 0.75)}
-    assert list(evaluate(joint, [], video)) == metric_names(["visible"])
+    assert list(metrics_of(joint, [], video)) == metric_names(["visible"])
 
 
 @pytest.mark.parametrize("mask_type", MASK_TYPES)
@@ -323,33 +318,33 @@ def test_no_prediction_is_measured_by_the_masks_of_the_ground_truth(
     for annotation in joint["annotations"]:
         for key in (f"{other}_mask", f"area_{other}", "segmentation"):
             del annotation[key]
-    assert list(evaluate_in_detail(joint, []).metrics) == metric_names([mask_type])
-    assert set(evaluate_in_detail(joint, []).per_class) == {
+    assert list(metrics_of(joint, [])) == metric_names([mask_type])
+    assert set(evaluate_scene(joint, []).per_class) == {
         f"{level}/{mask_type}{box}" for level in ("image", "video") for box in ("", "_box")
     } - {f"video/{mask_type}_box"}
     truth, found = write_inputs(tmp_path, joint, [])
     details = tmp_path / "details.json"
     out = tmp_path / "metrics.json"
     with pytest.warns(UserWarning, match="contains no predictions"):
-        evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)
+        evaluate_inputs(EvaluationInputs(truth, found), out, details=details)
     assert list(read_json(out)) == metric_names([mask_type])
     assert read_json(out)[f"image/{mask_type}/AP"] == 0
     assert not any(other in level for level in read_json(details)["per_class"])
     with pytest.raises(InputError, match=f"has no '{other}_mask'"):
-        evaluate(joint, predictions)  # these have both
+        metrics_of(joint, predictions)  # these have both
 
 
 def test_nothing_at_all_has_both_mask_types() -> None:
     joint, _ = random_scene(1)
-    metrics = evaluate(joint | {"annotations": []}, [])
+    metrics = metrics_of(joint | {"annotations": []}, [])
     assert list(metrics) == metric_names(["amodal", "visible"])
     assert metrics["image/amodal/AP"] is None
 
 
 def test_fewer_tracks_may_count() -> None:
     joint, predictions = random_scene(2)
-    one = evaluate(joint, predictions, None, EvaluationConfig(max_tracks=1))
-    all_tracks = evaluate(joint, predictions)
+    one = metrics_of(joint, predictions, None, EvaluationConfig(max_tracks=1))
+    all_tracks = metrics_of(joint, predictions)
     assert one["video/amodal/AP50"] < all_tracks["video/amodal/AP50"]
     assert one["image/amodal/AP50"] == all_tracks["image/amodal/AP50"]
 
@@ -361,10 +356,10 @@ def test_bad_input_leaves_no_file(tmp_path: Path) -> None:
     )
     out = tmp_path / "metrics.json"
     with pytest.raises(InputError, match=r"predictions\.jsonl: line 4: unknown category_id 99"):
-        evaluate_files(truth, found, {}, EvaluationConfig(), out)
+        evaluate_inputs(EvaluationInputs(truth, found), out)
     truth.write_bytes(gzip.compress(json.dumps(joint).encode()[:-200]))
     with pytest.raises(InputError, match=r"joint\.json\.gz: "):
-        evaluate_files(truth, found, {}, EvaluationConfig(), out)
+        evaluate_inputs(EvaluationInputs(truth, found), out)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "joint.json.gz",
         "predictions.jsonl",
@@ -374,7 +369,7 @@ def test_bad_input_leaves_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("offset", [2**61, 2**62 - 200])
 def test_ids_of_64_bits_give_the_same_metrics(offset: int) -> None:
     joint, predictions = random_scene(3)
-    expected = evaluate_in_detail(joint, predictions)
+    expected = evaluate_scene(joint, predictions)
     large = json.loads(json.dumps({"joint": joint, "predictions": predictions}))
 
     def enlarge(item: dict[str, Any], *keys: str) -> None:
@@ -390,7 +385,7 @@ def test_ids_of_64_bits_give_the_same_metrics(offset: int) -> None:
         enlarge(item, "id", "image_id", "video_id", "category_id", "instance_id")
     for item in large["predictions"]:
         enlarge(item, "image_id", "category_id", "track_id")
-    found = evaluate_in_detail(large["joint"], large["predictions"])
+    found = evaluate_scene(large["joint"], large["predictions"])
     assert found.metrics == expected.metrics
     assert {
         level: {category - offset: metrics for category, metrics in classes.items()}
@@ -402,7 +397,7 @@ def test_boxes_as_corners_are_told() -> None:
     joint, predictions = random_scene(3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluate(joint, predictions)
+        metrics_of(joint, predictions)
     for prediction in predictions:
         x, y, width, height = prediction["bbox"]
         prediction["bbox"] = [x, y, x + width, y + height]
@@ -410,12 +405,12 @@ def test_boxes_as_corners_are_told() -> None:
     with pytest.warns(
         UserWarning, match=rf"of {count} .*do not match their masks.*not two corners"
     ):
-        evaluate(joint, predictions)
+        metrics_of(joint, predictions)
 
 
 def test_empty_runs_on_both_sides_change_nothing() -> None:
     joint, predictions = random_scene(3)
-    expected = evaluate(joint, predictions)
+    expected = metrics_of(joint, predictions)
 
     def spoil(mask: dict[str, Any]) -> None:
         runs = decode_runs(mask["counts"].encode())
@@ -427,4 +422,4 @@ def test_empty_runs_on_both_sides_change_nothing() -> None:
         spoil(item["visible_mask"])
     for item in predictions:
         spoil(item["amodal"])
-    assert evaluate(joint, predictions) == expected
+    assert metrics_of(joint, predictions) == expected

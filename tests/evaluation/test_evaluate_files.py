@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 
 from tests.cli.test_cli import run
+from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json, write_yaml
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import measuring
-from vatrack.evaluation.evaluate import evaluate, evaluate_files, evaluate_in_detail
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 from vatrack.evaluation.mot.measures import track_metrics
 from vatrack.evaluation.one_video import measure_video
@@ -71,7 +72,7 @@ def arguments(truth: Path, found: Path, out: Path) -> list[Any]:
 @pytest.mark.slow
 def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
-    expected = evaluate(joint, predictions)
+    expected = metrics_of(joint, predictions)
     assert 0 < expected["video/visible/AP50"] < 100
     # Lines of all videos mixed; those of one image, which rank equal scores, stay in their order.
     random = np.random.default_rng(0)
@@ -138,7 +139,7 @@ def late_or_not(late: bool) -> tuple[Json, list[Json], Json]:
     joint, predictions = many_videos(0)
     if late:
         predictions = [record | {"visible": None} for record in predictions[:-3]] + predictions[-3:]
-    metrics = evaluate(joint, predictions)
+    metrics = metrics_of(joint, predictions)
     assert "video/visible/AP" in metrics
     return joint, predictions, metrics
 
@@ -217,7 +218,7 @@ def test_details(command, tmp_path: Path) -> None:
     hidden = "image/hidden"
     assert set(document["per_class"]) == {*levels, hidden}
     names = {entry["id"]: entry["name"] for entry in joint["categories"]}
-    whole = evaluate_in_detail(joint, predictions)
+    whole = evaluate_scene(joint, predictions)
     for level, classes in whole.per_class.items():
         assert document["per_class"][level] == {
             names[category]: values for category, values in classes.items()
@@ -238,9 +239,11 @@ def test_details(command, tmp_path: Path) -> None:
             "videos": [entry],
             "images": [image for image in joint["images"] if image["id"] in images],
         }
+        if not images:
+            continue
         alone["annotations"] = [a for a in joint["annotations"] if a["image_id"] in images]
         own = [record for record in predictions if record["image_id"] in images]
-        metrics = evaluate(
+        metrics = metrics_of(
             alone,
             own,
             {mask_type: {"annotations": []} for mask_type in ("amodal", "visible")}
@@ -650,4 +653,4 @@ def test_whoever_calls_the_function_is_kept_from_it_too(tmp_path: Path) -> None:
         (tmp_path / "a.json", tmp_path / "b" / ".." / "a.json", "is also --out"),
     ):
         with pytest.raises(InputError, match=message):
-            evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)
+            evaluate_inputs(EvaluationInputs(truth, found), out, details=details)

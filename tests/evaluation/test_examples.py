@@ -18,6 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.example_metrics import FILE, digest
 from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
@@ -25,7 +26,6 @@ from tests.evaluation.test_hidden import plain_metrics, plain_rows
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, predictions, write_examples
 from vatrack.evaluation.perfect import perfect_metrics
 from vatrack.synthetic.ground_truth import make_ground_truth
@@ -54,7 +54,7 @@ def shipped(ground_truth: dict[str, Any]) -> dict[str, dict[str, float | None]]:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_metrics_are_the_shipped_ones(name: str, ground_truth, examples, shipped) -> None:
-    metrics = evaluate(ground_truth, examples[name])
+    metrics = metrics_of(ground_truth, examples[name])
     assert {key: metrics[key] for key in shipped[name]} == pytest.approx(shipped[name], abs=1e-9)
 
 
@@ -239,7 +239,7 @@ def test_what_perfect_predictions_reach_is_known_without_evaluating(
         # A perfect prediction of an object that cannot be seen finds nothing.
         seen_all = all(annotation["area_visible"] for annotation in document["annotations"])
         assert ("image/hidden/IoU" in expected) == seen_all
-        metrics = evaluate(document, list(predictions(document, EXAMPLES["perfect"])))
+        metrics = metrics_of(document, list(predictions(document, EXAMPLES["perfect"])))
         assert {key: metrics[key] for key in expected} == pytest.approx(expected)
     assert perfect_metrics(scene | {"annotations": seen}, "test")["video/visible/AP50_H"] is None
 
@@ -249,7 +249,7 @@ def test_video_figures_are_left_out_where_tracks_lack_masks(ground_truth) -> Non
     document["annotations"][5]["occlude_rate"] = 0.9
     expected = perfect_metrics(document, "test")
     assert not [key for key in expected if key.startswith("video/")]
-    metrics = evaluate(document, list(predictions(document, EXAMPLES["perfect"])))
+    metrics = metrics_of(document, list(predictions(document, EXAMPLES["perfect"])))
     assert {key: metrics[key] for key in expected} == pytest.approx(expected)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle, rle
 from vatrack.common.mask_forms import encode
 from vatrack.common.metric_names import HIDDEN_COLUMNS
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation import hidden
 from vatrack.evaluation.ap.image import frame_overlaps
-from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
 from vatrack.evaluation.hidden import hidden_counts, hidden_overlaps, join_hidden
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 from vatrack.evaluation.io.predictions import parse_predictions
@@ -117,7 +117,7 @@ def spoilt_scene(seed: int) -> tuple[Json, list[Json]]:
 def test_equal_to_a_plain_count(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     joint, predictions = spoilt_scene(seed)
     rows = plain_rows(joint, predictions)
-    found = evaluate_in_detail(joint, predictions)
+    found = evaluate_scene(joint, predictions)
     assert any(value for *_, value in rows), "something is found"
     expected = plain_metrics(rows)
     assert {name: found.metrics[f"image/hidden/{name}"] for name in HIDDEN_COLUMNS} == (
@@ -130,7 +130,7 @@ def test_equal_to_a_plain_count(seed: int, monkeypatch: pytest.MonkeyPatch) -> N
         for category in sorted({category for category, *_ in rows})
     }
     monkeypatch.setattr(hidden, "CHUNK", 50)
-    assert evaluate(joint, predictions) == found.metrics
+    assert metrics_of(joint, predictions) == found.metrics
 
 
 def test_every_sort_of_row_is_in_the_scenes() -> None:
@@ -158,10 +158,10 @@ def test_unknown_rates_are_those_of_the_masks() -> None:
     joint, predictions = spoilt_scene(4)
     for item in joint["annotations"]:
         item["occlude_rate"] = 0.1
-    assert evaluate(joint, predictions)["image/hidden/IoU_OM"] is None
+    assert metrics_of(joint, predictions)["image/hidden/IoU_OM"] is None
     for number, item in enumerate(joint["annotations"]):
         item["occlude_rate"] = 0.1 if number % 4 == 0 else None
-    metrics = evaluate(joint, predictions)
+    metrics = metrics_of(joint, predictions)
     expected = plain_metrics(plain_rows(joint, predictions))
     assert expected["IoU_OM"] is not None
     assert {name: metrics[f"image/hidden/{name}"] for name in HIDDEN_COLUMNS} == (
@@ -236,8 +236,8 @@ def test_nothing_to_join() -> None:
 def test_there_are_such_metrics_only_where_both_masks_are() -> None:
     joint, predictions = random_scene(1)
     for one in (
-        evaluate(joint, [prediction | {"amodal": None} for prediction in predictions]),
-        evaluate(joint, predictions, None, EvaluationConfig(extended=False)),
+        metrics_of(joint, [prediction | {"amodal": None} for prediction in predictions]),
+        metrics_of(joint, predictions, None, EvaluationConfig(extended=False)),
     ):
         assert not [key for key in one if "hidden" in key]
-    assert evaluate(joint, [])["image/hidden/Recall"] == 0
+    assert metrics_of(joint, [])["image/hidden/Recall"] == 0

@@ -23,8 +23,8 @@ from tests.evaluation.scenes import (
 )
 from vatrack.cli import app
 from vatrack.common.errors import InputError
-from vatrack.config import EvaluationConfig
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.exchange import export_predictions, import_predictions
 
 
@@ -54,7 +54,7 @@ def load(path: Path) -> list[dict[str, Any]]:
 
 
 def metrics(truth: Path, predictions: Path, out: Path) -> dict[str, float]:
-    evaluate_files(truth, predictions, {}, EvaluationConfig(), out)
+    evaluate_inputs(EvaluationInputs(truth, predictions), out)
     return json.loads(out.read_text())
 
 
@@ -389,7 +389,7 @@ def test_a_file_of_another_ending_is_not_written_over(
     with pytest.raises(InputError, match=r"best\.pt: .* its name must end in \.json"):
         export_predictions(predictions, truth, "coco", best)
     with pytest.raises(InputError, match=r"best\.pt: metrics and details are JSON; "):
-        evaluate_files(truth, predictions, {}, EvaluationConfig(), best)
+        evaluate_inputs(EvaluationInputs(truth, predictions), best)
     assert best.read_bytes() == b"weights"
 
 

@@ -21,10 +21,11 @@ from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml, write_json
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
+from vatrack.config import InferenceConfig, RunConfig
 from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.inference import clips, predictor
 from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
@@ -75,7 +76,7 @@ def test_every_line_is_a_whole_prediction(predictions: Path, tiny_data: TinyData
 
 def test_the_file_can_be_evaluated(predictions: Path, tiny_data: TinyData, tmp_path: Path) -> None:
     truth = tiny_data.annotations / "valid" / "joint.json"
-    evaluate_files(truth, predictions, {}, EvaluationConfig(), tmp_path / "metrics.json")
+    evaluate_inputs(EvaluationInputs(truth, predictions), tmp_path / "metrics.json")
     assert {"image/amodal/AP", "video/visible/AP50", "track/amodal/MOTA"} <= read_json(
         tmp_path / "metrics.json"
     ).keys()
@@ -87,9 +88,8 @@ def test_validation_during_training_and_prediction_afterwards_agree(
     run, folder = tiny_run
     valid = tiny_data.annotations / "valid"
     videos = {mask_type: valid / f"video_{mask_type}.json" for mask_type in MASK_TYPES}
-    evaluate_files(
-        valid / "joint.json", predictions, videos, run.evaluation, tmp_path / "metrics.json"
-    )
+    inputs = EvaluationInputs(valid / "joint.json", predictions, videos, run.evaluation)
+    evaluate_inputs(inputs, tmp_path / "metrics.json")
     assert read_json(tmp_path / "metrics.json") == read_json(
         folder / "validation" / "epoch_02.json"
     )

@@ -130,7 +130,7 @@ BAD = [
     ),
     (
         lambda document: document["videos"].append({"id": 9, "name": "x"}),
-        r"video 9 \(x\) has no images",
+        r"video 9 \(x\): has no images",
         "video-frameless",
     ),
     (_set("images", "file_name", "no.jpg"), "no such frame", "frame-missing"),
@@ -141,6 +141,26 @@ BAD = [
         "neither amodal_mask nor visible_mask",
         "field-missing",
     ),
+    (_set("videos", "name", None), "video 1: None is not allowed", "video-name"),
+    (_set("videos", "name", "train_b"), "name 'train_b' is not unique", "video-twice"),
+    (_set("videos", "id", 2), "video 2: id 2 is not unique", "id-twice"),
+    (_set("images", "id", 101), "image 101: id 101 is not unique", "id-twice"),
+    (_set("images", "id", [1]), r"image \[1\]: id is \[1\]", "number-bad"),
+    (_set("images", "frame_id", 1), "image 101: has the frame_id 1 of image 100", "image-twice"),
+    (_set("images", "frame_id", None), "image 100: frame_id is missing", "field-missing"),
+    (_set("annotations", "video_id", 2), "has video_id 2, but its image", "video-unknown"),
+    (_set("annotations", "instance_id", "a"), "1001: instance_id is 'a'", "number-bad"),
+    (_set("annotations", "instance_id", None), "1001: instance_id is missing", "field-missing"),
+    (_set("annotations", "instance_id", 2), "instance 2 occurs twice", "object-twice"),
+    (
+        lambda document: document["videos"].extend(
+            [{"id": 1, "name": "x"}, {"id": 1, "name": "y"}]
+        ),
+        "video 1: id 1 is not unique",
+        r"id-twice \(2\)",
+    ),
+    (lambda document: document["images"].clear(), "contains no images", "list-missing"),
+    (lambda document: document["categories"].clear(), "lists no categories", "list-missing"),
 ]
 
 
@@ -149,11 +169,30 @@ def test_bad_input(
     own: Path, tmp_path: Path, change: Callable[[Json], object], message: str, code: str
 ) -> None:
     _change(own, change)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as refused:
         _prepare(own, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InvalidData, match=code):
+    with pytest.raises(InvalidData, match=code) as told:
         validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig())
+    assert str(refused.value) in str(told.value) or code in ("frame-missing", "object-twice")
+
+
+def test_all_faults_are_told(own: Path) -> None:
+    for change in (
+        _set("videos", "name", ".."),
+        _set("images", "width", 0),
+        _set("annotations", "iscrowd", 2),
+        lambda document: document["annotations"][9].update(category_id=99),
+        lambda document: document["annotations"][10].update(id=1012),
+    ):
+        _change(own, change)
+    with pytest.raises(InvalidData) as told:
+        validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig())
+    for code, number in (
+        *(("video-name", 1), ("number-bad", 2), ("category-unknown", 1), ("id-twice", 1)),
+        ("image-unknown", 1),  # the other annotation of the image that is wrong
+    ):
+        assert f"{code} ({number})" in str(told.value)
 
 
 def test_validate(own: Path) -> None:

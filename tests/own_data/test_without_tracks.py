@@ -16,14 +16,15 @@ from tests.models.small import small_network
 from tests.own_data.own import write_own
 from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.config import Backbone, EvaluationConfig, Method
+from vatrack.config import Backbone, Method
 from vatrack.config.dataset import DatasetConfig, ValidationConfig
 from vatrack.data.batches import collate
 from vatrack.data.fields import lacks_tracks
 from vatrack.data.joint.prepare import prepare_joint
 from vatrack.data.pairs import PairDataset
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.examples import write_examples
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.reporting.tables import write_tables
 from vatrack.runs.select import select_best
 from vatrack.training.loop import train
@@ -152,11 +153,10 @@ def test_metrics_of_tracks_are_undefined_with_the_reason(alone: Path, tmp_path: 
     }
     expected = read_json(tmp_path / "examples" / "perfect" / "expected.json")
     results = [
-        evaluate_files(
-            truth,
-            tmp_path / "examples" / "perfect" / "predictions.jsonl.gz",
-            video,
-            EvaluationConfig(),
+        evaluate_inputs(
+            EvaluationInputs(
+                truth, tmp_path / "examples" / "perfect" / "predictions.jsonl.gz", video
+            ),
             tmp_path / "run" / "metrics.json",
             details=tmp_path / "run" / "details.json",
         )

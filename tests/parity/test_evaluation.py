@@ -3,20 +3,21 @@ kind `evaluation`)."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.evaluation.evaluated import evaluate_in_detail
 from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
-from vatrack.common.files import open_text, read_json
+from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
-from vatrack.evaluation.evaluate import evaluate_files, evaluate_in_detail
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.joining import Evaluation
 from vatrack.evaluation.mot.measures import track_metrics_by_class
 
@@ -50,7 +51,7 @@ def test_figures(case: Case, tmp_path: Path) -> None:
 def measure(case: Case, folder: Path) -> list[Measure]:
     """Compares every metric that the case has. `folder` takes the files that evaluation writes."""
     measures = _metrics(case, folder)
-    detail = _in_detail(case)
+    detail = evaluate_in_detail(_inputs(case), folder)
     if case.path("per_class.json").exists():
         measures += _classes(case, detail)
     if case.path("track.json").exists():
@@ -70,13 +71,7 @@ def _metrics(case: Case, folder: Path) -> list[Measure]:
     pairs: dict[str, list[Pair]] = {key: [] for key in expected}
     for number, files in enumerate(({}, given)):
         out = folder / f"{number}.json"
-        evaluate_files(
-            case.path("ground_truth.json.gz"),
-            case.path("predictions.jsonl.gz"),
-            files,
-            _settings(case),
-            out,
-        )
+        evaluate_inputs(_inputs(case, files), out)
         metrics = read_json(out)
         measures.append(
             wrong(
@@ -193,8 +188,6 @@ def _settings(case: Case) -> EvaluationConfig:
     return EvaluationConfig(legacy_gt_id0=case.info.get("legacy_gt_id0", False), max_tracks=limit)
 
 
-def _in_detail(case: Case) -> Evaluation:
-    with open_text(case.path("predictions.jsonl.gz")) as stream:
-        return evaluate_in_detail(
-            case.json("ground_truth.json.gz"), map(json.loads, stream), None, _settings(case)
-        )
+def _inputs(case: Case, video: Mapping[MaskType, Path | None] | None = None) -> EvaluationInputs:
+    truth, found = case.path("ground_truth.json.gz"), case.path("predictions.jsonl.gz")
+    return EvaluationInputs(truth, found, video or {}, _settings(case))

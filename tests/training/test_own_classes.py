@@ -16,7 +16,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml, write_json, write_yaml
 from vatrack.config import SAILVOS, Backbone, ClassList, Method, RunConfig, load_run_config
 from vatrack.data.frames import count_classes
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.inference.predict import predict_files
 from vatrack.training.loop import train
 from vatrack.training.start import with_data_classes
@@ -146,7 +147,9 @@ def test_predictions_carry_the_ids_of_the_file(
     assert {line["category_id"] for line in lines} <= {item["id"] for item in listed}
     assert read_yaml(tmp_path / "inference.yaml")["categories"] == listed
     metrics, details = tmp_path / "metrics.json", tmp_path / "details.json"
-    evaluate_files(truth, found, {}, run.evaluation, metrics, details=details)
+    evaluate_inputs(
+        EvaluationInputs(truth, found, switches=run.evaluation), metrics, details=details
+    )
     assert read_json(details)["classes"] == [item["name"] for item in listed]
 
     # Ground truth that numbers the same classes otherwise has the same metrics.
@@ -155,7 +158,9 @@ def test_predictions_carry_the_ids_of_the_file(
         for number, item in enumerate(reversed(listed))
     ]
     other = changed(own, tmp_path / "other", categories) / "valid" / "joint.json"
-    evaluate_files(other, found, {}, run.evaluation, tmp_path / "again.json")
+    evaluate_inputs(
+        EvaluationInputs(other, found, switches=run.evaluation), tmp_path / "again.json"
+    )
     assert read_json(tmp_path / "again.json") == read_json(metrics)
 
 
@@ -179,11 +184,16 @@ def test_other_classes_are_refused_or_mapped(
 
     predict_files(run, checkpoint, own / "valid" / "joint.json", tiny_data.images, found)
     with pytest.raises(InputError, match="--class-map OLD=NEW") as caught:
-        evaluate_files(truth, found, {}, run.evaluation, tmp_path / "m.json")
+        evaluate_inputs(
+            EvaluationInputs(truth, found, switches=run.evaluation), tmp_path / "m.json"
+        )
     assert str(SAILVOS) in str(caught.value)
     assert not (tmp_path / "m.json").exists()
     mapped = {name: SAILVOS.names[place] for place, name in enumerate(names)}
-    evaluate_files(truth, found, {}, run.evaluation, tmp_path / "m.json", class_map=mapped)
+    evaluate_inputs(
+        EvaluationInputs(truth, found, switches=run.evaluation, class_map=mapped),
+        tmp_path / "m.json",
+    )
     assert (tmp_path / "m.json").is_file()
 
 

@@ -4,19 +4,18 @@ on damaged data."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.data.fields import (
     annotation_problem,
-    first_problem,
-    is_safe_name,
     is_whole,
     masks_of,
     read_masks,
-    shown,
 )
+from vatrack.data.joint.faults import FIELDS, JointFault, item_faults, place_of
 
 TOGETHER = 4096  # masks checked at once
 MASKS = ("segmentation", "amodal_mask", "visible_mask")
@@ -42,16 +41,12 @@ class AnnotationChecks:
         Raises:
             InputError: a field has a value that it may not have, or an id occurs twice.
         """
-        names = ("id", "video_id", "frame_id", "width", "height", "file_name")
-        where = f"{self.path}: {section}, id {shown(item.get('id'))}"
-        if text := first_problem(item, names if section == "images" else ("id",)):
-            raise InputError(f"{where}: {text}")
-        if section == "videos" and "name" in item and not is_safe_name(item["name"]):
-            raise InputError(
-                f"{where}: {shown(item['name'])} is not allowed as the name of a clip; correct it"
-            )
+        given = [name for name in chain(*FIELDS[section]) if name in item]
+        for fault in item_faults(section, item, given):
+            raise fault.error(self.path)
         if item.get("id") in self._ids[section]:
-            raise InputError(f"{where}: listed more than once; ids must be unique")
+            text = "is listed more than once; ids must be unique"
+            raise JointFault("id-twice", place_of(section, item), text).error(self.path)
         if "id" in item:
             self._ids[section].add(item["id"])
         if section == "images" and {"id", "width", "height"} <= item.keys():
@@ -63,7 +58,7 @@ class AnnotationChecks:
         Raises:
             InputError: a field has a value that it may not have, or a mask cannot be read.
         """
-        where = f"{self.path}: annotation {shown(item.get('id'))}"
+        where = f"{self.path}: {place_of('annotations', item)}"
         if text := annotation_problem(item):
             raise InputError(f"{where}: {text}")
         image: Any = item.get("image_id")

@@ -12,9 +12,10 @@ import numpy as np
 import orjson
 
 from vatrack.common.files import check_target, refuse_same_file
+from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.file_classes import FileClasses
-from vatrack.data.forms import FORMS, Json
+from vatrack.data.forms import FORMS
 from vatrack.data.store_writer import StoreWriter, source_state, store_path
 
 SEPARATOR = b",\n"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-Json = dict[str, Any]
+from vatrack.common.json_types import Json
 
 
 def _amodal(annotation: Json) -> Json:

@@ -8,41 +8,17 @@ docs/evaluation.md defines the tracking metrics and says what evaluation costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.arguments import as_path
 from vatrack.common.files import write_json
-from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.config import EvaluationConfig
-from vatrack.data.fields import mask_types_of
-from vatrack.evaluation.ap.precision import Metrics
 from vatrack.evaluation.details import detail_document, unique_names
-from vatrack.evaluation.file_set import VIDEO_MAX_OCCLUSION, EvaluationInputs, open_files
-from vatrack.evaluation.io.by_video import objects_by_video, read_head
-from vatrack.evaluation.joining import Evaluation, join_results
-from vatrack.evaluation.measuring import measure_all, measure_objects
+from vatrack.evaluation.file_set import EvaluationInputs, open_files
+from vatrack.evaluation.joining import join_results
 from vatrack.evaluation.one_video import Protocol, VideoResult
 from vatrack.evaluation.summary import Evaluated
-
-
-def evaluate_files(
-    ground_truth: Path,
-    predictions: Path,
-    video: Mapping[MaskType, Path | None],
-    switches: EvaluationConfig,
-    out: Path,
-    video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
-    processes: int = 1,
-    details: Path | None = None,
-    class_map: Mapping[str, str] | None = None,
-) -> Evaluated:
-    """`evaluate_inputs` with the fields of `EvaluationInputs` one by one."""
-    truth, found = as_path("ground_truth", ground_truth), as_path("predictions", predictions)
-    inputs = EvaluationInputs(truth, found, video, switches, video_max_occlusion, class_map)
-    return evaluate_inputs(inputs, as_path("out", out), processes, details)
 
 
 def evaluate_inputs(
@@ -126,54 +102,3 @@ def write_metrics(
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
     return Evaluated.of(out, evaluation.metrics, results)
-
-
-def evaluate(
-    ground_truth: Mapping[str, Any],
-    predictions: Iterable[Mapping[str, Any]],
-    video: Mapping[MaskType, Mapping[str, Any]] | None = None,
-    switches: EvaluationConfig | None = None,
-) -> Metrics:
-    """The flat metrics of predictions in memory; see `evaluate_in_detail`."""
-    return evaluate_in_detail(ground_truth, predictions, video, switches).metrics
-
-
-def evaluate_in_detail(
-    ground_truth: Mapping[str, Any],
-    predictions: Iterable[Mapping[str, Any]],
-    video: Mapping[MaskType, Mapping[str, Any]] | None = None,
-    switches: EvaluationConfig | None = None,
-) -> Evaluation:
-    """Evaluates predictions in memory.
-
-    Args:
-        ground_truth: joint form (contract 3), not changed.
-        predictions: objects of contract 2.
-        video: per-video ground truth by mask type; derived where missing.
-        switches: protocol switches; the defaults where None.
-
-    Mask types that the predictions do not have are left out. Where there is no prediction at
-    all, the mask types of `video` are evaluated, or else those of the ground truth.
-
-    Raises:
-        InputError: something is wrong with the input.
-    """
-    source, label = "ground truth", "prediction"
-    head = read_head(ground_truth, source)
-    given = {
-        mask_type: (f"{mask_type} video ground truth", value)
-        for mask_type, value in (video or {}).items()
-    }
-    videos, found, wrong = objects_by_video(
-        ground_truth, head, enumerate(predictions, 1), given, source, label
-    )
-    protocol = Protocol(
-        found or tuple(given) or mask_types_of(ground_truth["annotations"]) or MASK_TYPES,
-        switches or EvaluationConfig(),
-        VIDEO_MAX_OCCLUSION,
-        source,
-        label,
-        {mask_type: name for mask_type, (name, _) in given.items()},
-        with_tracks=head.tracks,
-    )
-    return join_results(measure_all(videos, measure_objects, protocol, 1, wrong), protocol)

@@ -29,11 +29,10 @@ from vatrack.common.files import (
     scratch_directory,
     write_json,
 )
+from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
 from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wanted
-from vatrack.evaluation.io.by_video import TruthHead
 from vatrack.evaluation.io.classes import category_ids, check_clips, notes_beside
 from vatrack.evaluation.io.gaps import empty_warning
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import AGAIN, PredictionError
-from vatrack.evaluation.measuring import measure_all, measure_offsets
+from vatrack.evaluation.io.truth_head import TruthHead
+from vatrack.evaluation.measuring import measure_all
 from vatrack.evaluation.one_video import Protocol, VideoResult
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
@@ -90,8 +90,8 @@ class FileSet:
         start, stop, _ = part.indices(len(self.videos))
         return measure_all(
             self.videos[start:stop],
-            measure_offsets,
-            (self.files, self.protocol),
+            self.files,
+            self.protocol,
             processes,
             self.wrong,
             others=self.videos[:start] + self.videos[stop:],

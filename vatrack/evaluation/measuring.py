@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from vatrack.common.errors import InputError
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.evaluation.io.offsets import Files, VideoOffsets
 from vatrack.evaluation.io.prediction_file import PredictionError
-from vatrack.evaluation.one_video import Protocol, Video, VideoResult, measure_video
-
-Item = TypeVar("Item")
-Shared = TypeVar("Shared")
-
-
-def measure_objects(task: tuple[Video, bool], protocol: Protocol) -> VideoResult | InputError:
-    """`measure_video` for a video in memory, as `measure_all` calls it."""
-    video, check_only = task
-    return measure_video(video, protocol, check_only)
+from vatrack.evaluation.one_video import Protocol, VideoResult, measure_video
 
 
 def measure_offsets(
     task: tuple[VideoOffsets, bool], shared: tuple[Files, Protocol]
 ) -> VideoResult | InputError:
-    """The same for a video in files."""
+    """`measure_video` for a video in files, as `measure_all` calls it."""
     (offsets, check_only), (files, protocol) = task, shared
     return measure_video(offsets.load(files), protocol, check_only)
 
 
 def measure_all(
-    items: Sequence[tuple[int, Item]],
-    work: Callable[[tuple[Item, bool], Shared], VideoResult | InputError],
-    shared: Shared,
+    items: Sequence[tuple[int, VideoOffsets]],
+    files: Files,
+    protocol: Protocol,
     processes: int,
     wrong: PredictionError | None,
-    others: Sequence[tuple[int, Item]] = (),
+    others: Sequence[tuple[int, VideoOffsets]] = (),
 ) -> list[VideoResult]:
     """The results of all videos in order.
 
     Args:
         items: the number of the first prediction of each video, and the video.
-        work: evaluates a video, or only checks its predictions.
-        shared: what `work` needs beside it.
+        files, protocol: where the videos are read, and how they are evaluated.
         processes: how many work side by side.
         wrong: what is known to be wrong with a prediction.
         others: videos of the same files that are not wanted. Once something is wrong, their
@@ -57,15 +46,16 @@ def measure_all(
     worst: InputError | None = wrong
     results: list[VideoResult] = []
 
-    def tasks(some: Sequence[tuple[int, Item]]) -> Iterator[tuple[Item, bool]]:
+    def tasks(some: Sequence[tuple[int, VideoOffsets]]) -> Iterator[tuple[VideoOffsets, bool]]:
         for first, item in some:
             # Once something is wrong, only wrong predictions further up are still of interest.
             if not isinstance(worst, PredictionError) or first < worst.number:
                 yield item, worst is not None
 
-    def measure(some: Sequence[tuple[int, Item]], title: str) -> None:
+    def measure(some: Sequence[tuple[int, VideoOffsets]], title: str) -> None:
         nonlocal worst
-        for result in progress(ordered_map(work, tasks(some), processes, shared), title, len(some)):
+        work = ordered_map(measure_offsets, tasks(some), processes, (files, protocol))
+        for result in progress(work, title, len(some)):
             if isinstance(result, VideoResult):
                 results.append(result)
             elif _before(result, worst):

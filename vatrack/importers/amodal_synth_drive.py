@@ -11,13 +11,13 @@ from typing import Any
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.json_types import Json
 from vatrack.common.value_files import read_json
-from vatrack.data.fields import is_whole, shown
+from vatrack.data.fields import shown
 from vatrack.importers.records import (
     FIX,
     Dataset,
     Frames,
-    Json,
     Object,
     Settings,
     categories,
@@ -117,7 +117,6 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
                 # Without an amodal mask, what is hidden of an occluded object is unknown.
                 masks = {"visible": region, "amodal": None if occluded else region}
             track = required(item, "track_id", where)
-            assert is_whole(track)
             yield Object(where, image, right, track=track, fields={"track_id": track}, **masks)
     if corrected:
         notes.append(f"corrected {counted(corrected, 'known label error')} of the release")

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
+from vatrack.common.json_types import Json
 from vatrack.data.fields import is_whole
 from vatrack.importers.records import (
     FIX,
     Dataset,
     Frames,
-    Json,
     Object,
     Settings,
     class_list,

@@ -16,13 +16,13 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
 from vatrack.common.images import SUFFIXES
+from vatrack.common.json_types import Json
 from vatrack.common.mots import IDS, IGNORED, read_lines
 from vatrack.common.text_files import no_such
 from vatrack.importers.records import (
     ONLY_VISIBLE,
     Dataset,
     Frames,
-    Json,
     Object,
     Settings,
     categories,

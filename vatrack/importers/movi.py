@@ -8,12 +8,12 @@ from pathlib import Path
 
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
+from vatrack.common.json_types import Json
 from vatrack.common.value_files import read_json
 from vatrack.importers.records import (
     FIX,
     Dataset,
     Frames,
-    Json,
     Object,
     Settings,
     categories,

@@ -16,10 +16,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import nearest_with
 from vatrack.common.image_headers import PNG, read_header
 from vatrack.common.images import check_image, decode, image_exists, read_bytes
+from vatrack.common.json_types import Json
 from vatrack.common.text_files import no_such
 from vatrack.data.fields import problem, safe_name, shown
 
-Json = dict[str, Any]
 FIX = "correct the file, or download it again"
 PALETTE = 3  # colour type of PNG files
 

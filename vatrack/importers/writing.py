@@ -12,10 +12,11 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, create_text
+from vatrack.common.json_types import Json
 from vatrack.common.mask_forms import decode_runs, encode
 from vatrack.common.rle import box_of
 from vatrack.data.fields import NEEDED, is_flag, read_masks, shown
-from vatrack.importers.records import FIX, Dataset, Json, Object
+from vatrack.importers.records import FIX, Dataset, Object
 
 Size = tuple[int, int]
 

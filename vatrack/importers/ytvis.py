@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
+from vatrack.common.json_types import Json
 from vatrack.importers.records import (
     FIX,
     ONLY_VISIBLE,
     Dataset,
     Frames,
-    Json,
     Object,
     Settings,
     class_list,

@@ -12,13 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import refuse_same_file, scratch_directory, unpacked
+from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -37,8 +37,6 @@ from vatrack.sailvos.official import Official, read_official
 from vatrack.sailvos.regroup import ClipPlan, plan_clips
 from vatrack.sailvos.rewrite import Piece, Settings, forms_of, tracks_of
 from vatrack.sailvos.structure import read_structure
-
-Json = dict[str, Any]
 
 PIECE = 1 << 21  # bytes of official text that are rewritten at a time
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.json_types import Json
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.file_classes import FileClasses
 from vatrack.data.fields import is_whole
 from vatrack.sailvos.official import Official
-
-Json = dict[str, Any]
 
 
 def category_numbers(official: Official, classes: ClassList | None = SAILVOS) -> dict[int, int]:

@@ -6,18 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.json_types import Json
 from vatrack.sailvos.layout import CLIP_MARK
 from vatrack.sailvos.official import Official, image_file, video_name
 from vatrack.sailvos.structure import source_video
 
-Json = dict[str, Any]
 Ints = npt.NDArray[np.int64]
 
 # Fields of an annotation that are kept as they are, where the official file has them (spec 1.3).

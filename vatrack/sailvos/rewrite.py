@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import Texts
+from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.fields import flag, rate, read_masks
 from vatrack.data.forms import FORMS, form_maker
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.sailvos.official import MASKS
 from vatrack.sailvos.regroup import regroup
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

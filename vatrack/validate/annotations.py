@@ -5,17 +5,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import FORMS, SUFFIXES
 from vatrack.common.json_lists import Item, read_lists
+from vatrack.common.json_types import Json
 from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.data.fields import flag, is_whole
+from vatrack.data.joint.faults import SINGULAR
 from vatrack.sailvos.official import (
     FIELDS,
     Fault,
@@ -24,7 +25,7 @@ from vatrack.sailvos.official import (
     value_faults,
     video_name,
 )
-from vatrack.validate.findings import SINGULAR, Findings
+from vatrack.validate.findings import Findings
 from vatrack.validate.masks import Rle, Row, check_masks
 from vatrack.validate.subset import (
     COLUMNS,
@@ -36,8 +37,6 @@ from vatrack.validate.subset import (
     pack_size,
     split_suffix,
 )
-
-Json = dict[str, Any]
 
 BATCH = 1 << 20  # bytes of text whose annotations are checked at a time
 

@@ -16,14 +16,6 @@ from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 KEPT_EXAMPLES = 100
 SHOWN_EXAMPLES = 5
 LONGEST_DETAIL = 300
-# What an item of a list of annotations is called.
-SINGULAR = {
-    "categories": "category",
-    "models": "model",
-    "videos": "video",
-    "images": "image",
-    "annotations": "annotation",
-}
 T = TypeVar("T")
 
 

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.coco import coco_judge
+from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.scenes import add_object, detection, document, rectangle, rle
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ap.image import LIMITS, frame_overlaps, image_matches
 from vatrack.evaluation.ap.matching import SETTINGS
 from vatrack.evaluation.ap.precision import precision_by_class
-from vatrack.evaluation.evaluate import evaluate_in_detail
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 from vatrack.evaluation.io.predictions import parse_predictions
 
@@ -160,7 +160,7 @@ def _compare(seen: Counter[str], problem: tuple[Json, list[Json]]) -> None:
     )
 
     # The reported metrics are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
-    metrics = evaluate_in_detail(joint, predictions or [], {"amodal": {"annotations": []}}).metrics
+    metrics = metrics_of(joint, predictions or [], {"amodal": {"annotations": []}})
     places: dict[str, Any] = {
         "AP": (0, slice(None), 0),
         "AP50": (1, 0, 0),

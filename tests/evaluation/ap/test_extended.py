@@ -16,13 +16,13 @@ from pycocotools.cocoeval import COCOeval
 
 from tests.evaluation.ap.test_coco_equality import problems
 from tests.evaluation.coco import coco_judge
+from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.metric_names import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, metric_names
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.image import LIMITS
-from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 
@@ -75,7 +75,7 @@ def test_equal_to_pycocotools(examples: int) -> None:
     def compare(problem: tuple[Json, list[Json]]) -> None:
         joint, predictions = problem
         expected = pycocotools_metrics(joint, predictions)
-        ours = evaluate_in_detail(joint, predictions, {"amodal": {"annotations": []}}).metrics
+        ours = metrics_of(joint, predictions, {"amodal": {"annotations": []}})
         assert {key: ours[key] for key in expected} == expected
         values = [ours[f"image/amodal/{column}"] for column in AR_COLUMNS]
         seen["crowds"] += any(a["iscrowd"] for a in joint["annotations"])
@@ -94,7 +94,7 @@ def test_recall_of_classes_and_of_visible_masks(seed: int) -> None:
     joint, predictions = random_scene(seed, tied=True)
     # pycocotools knows no occlusion: what AP leaves out for it is left out before.
     joint["annotations"] = [a for a in joint["annotations"] if a["occlude_rate"] <= 0.75]
-    found = evaluate_in_detail(joint, predictions)
+    found = evaluate_scene(joint, predictions)
     for mask_type in ("amodal", "visible"):
         recall = run(coco_judge(joint, predictions, mask_type, AR_LIMITS)).eval["recall"]
         for number, column in enumerate(AR_COLUMNS):
@@ -114,10 +114,10 @@ def test_an_object_that_never_counts_needs_no_finding() -> None:
     add_object(joint, 1, 1, 1, rectangle(0, 0, 40, 40))
     add_object(joint, 1, 1, 2, rectangle(60, 0, 40, 40), rectangle(60, 0, 4, 40))
     second = detection(1, 1, 0.5, 2, rectangle(0, 0, 40, 40), rectangle(0, 0, 40, 40))
-    metrics = evaluate(joint, [second])
+    metrics = metrics_of(joint, [second])
     assert [metrics[f"image/amodal/{column}"] for column in AR_COLUMNS] == [100] * 3
     first = detection(1, 1, 0.9, 1, rectangle(60, 0, 40, 40), rectangle(60, 0, 40, 40))
-    metrics = evaluate(joint, [first, second])
+    metrics = metrics_of(joint, [first, second])
     assert [metrics[f"image/amodal/{column}"] for column in AR_COLUMNS] == [0, 100, 100]
 
 
@@ -125,11 +125,11 @@ def test_the_box_of_each_mask_type_counts() -> None:
     joint = document([1])
     add_object(joint, 1, 1, 1, rectangle(10, 10, 40, 40), rectangle(10, 10, 20, 40))
     found = detection(1, 1, 0.9, 1, rectangle(10, 10, 40, 40), rectangle(10, 10, 20, 40))
-    one = evaluate(joint, [found])
+    one = metrics_of(joint, [found])
     assert one["image/amodal_box/AP"] == pytest.approx(100)
     assert one["image/visible_box/AP50"] == pytest.approx(100)
     assert one["image/visible_box/AP75"] == 0, "of one box head, the box is the amodal one"
-    both = evaluate(joint, [found | {"bbox_visible": [10, 10, 20, 40]}])
+    both = metrics_of(joint, [found | {"bbox_visible": [10, 10, 20, 40]}])
     assert both["image/visible_box/AP"] == pytest.approx(100)
 
 
@@ -193,7 +193,7 @@ def test_recall_of_tracks_is_that_of_a_plain_matching(seed: int) -> None:
     if seed % 2:  # fewer classes: several tracks of one in a video
         for item in joint["annotations"] + predictions:
             item["category_id"] = 1 + item["category_id"] % 2
-    metrics = evaluate(joint, predictions)
+    metrics = metrics_of(joint, predictions)
     for mask_type in ("amodal", "visible"):
         expected = plain_video_recall(joint, predictions, mask_type)
         assert {key: metrics[key] for key in expected} == pytest.approx(expected, abs=1e-9)
@@ -203,14 +203,14 @@ def test_recall_of_tracks_is_that_of_a_plain_matching(seed: int) -> None:
 
 def test_recall_reads_no_more_tracks_than_count() -> None:
     joint, predictions = random_scene(2)
-    one = evaluate(joint, predictions, None, EvaluationConfig(max_tracks=1))
+    one = metrics_of(joint, predictions, None, EvaluationConfig(max_tracks=1))
     assert len({one[f"video/amodal/{column}"] for column in AR_COLUMNS}) == 1
 
 
 def test_the_switch_leaves_all_other_metrics_as_they_are() -> None:
     joint, predictions = random_scene(0)
-    short = evaluate_in_detail(joint, predictions, None, EvaluationConfig(extended=False))
-    whole = evaluate_in_detail(joint, predictions)
+    short = evaluate_scene(joint, predictions, None, EvaluationConfig(extended=False))
+    whole = evaluate_scene(joint, predictions)
     assert short.metrics.items() < whole.metrics.items()
     assert list(short.metrics) == metric_names(MASK_TYPES, extended=False)
     levels = ("amodal", "visible")

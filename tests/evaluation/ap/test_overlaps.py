@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.scenes import add_object, document, random_scene, rectangle
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.metric_names import TRACK_COLUMNS
 from vatrack.evaluation.ap import overlaps
 from vatrack.evaluation.ap.overlaps import BoxRows, Overlaps, box_overlaps
-from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 
 
@@ -91,7 +91,7 @@ def test_figures_of_boxes_equal_those_of_masks_that_fill_them(seed: int) -> None
     predictions = [
         p | {"bbox_visible": coco_mask.toBbox(p["visible"]).tolist()} for p in predictions
     ]
-    metrics = evaluate(joint, predictions)
+    metrics = metrics_of(joint, predictions)
     assert 0 < metrics["track/visible/HOTA"] < metrics["track/amodal/HOTA"] < 100
     for mask_type in ("amodal", "visible"):
         for column in TRACK_COLUMNS:
@@ -103,8 +103,8 @@ def test_figures_of_boxes_equal_those_of_masks_that_fill_them(seed: int) -> None
 def test_one_box_for_both_masks_is_compared_with_both() -> None:
     """A method with one box head: the visible metrics of boxes are those of its only box."""
     joint, predictions = random_scene(1)
-    metrics = evaluate(joint, predictions)
-    explicit = evaluate(joint, [p | {"bbox_visible": p["bbox"]} for p in predictions])
+    metrics = metrics_of(joint, predictions)
+    explicit = metrics_of(joint, [p | {"bbox_visible": p["bbox"]} for p in predictions])
     assert metrics == explicit
     assert metrics["track/visible_box/HOTA"] != metrics["track/visible/HOTA"]
 

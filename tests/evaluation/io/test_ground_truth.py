@@ -76,11 +76,11 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "image twice": (
         lambda joint: set_in(joint, "images", "id", 3),
-        "id 3 is listed twice in 'images'",
+        "image 3: id 3 is not unique",
     ),
     "unknown video": (
         lambda joint: set_in(joint, "images", "video_id", 8),
-        "image 1 belongs to video 8",
+        "image 1: its video 8 is not in the list of videos",
     ),
     "negative class": (
         lambda joint: set_in(joint, "categories", "id", -1),
@@ -96,15 +96,15 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "video twice": (
         lambda joint: joint["videos"].append(joint["videos"][0]),
-        "id 1 is listed twice in 'videos'",
+        "video 1: id 1 is not unique",
     ),
     "class twice": (
         lambda joint: joint["categories"].append(joint["categories"][3]),
-        "id 4 is listed twice in 'categories'",
+        "category 4: id 4 is not unique",
     ),
     "same place": (
         lambda joint: joint["images"][1].update(frame_id=0),
-        "images 1 and 2 of video 1 have the same frame_id 0",
+        "image 2: has the frame_id 0 of image 1 of the same video",
     ),
     "height of 0": (
         lambda joint: set_in(joint, "images", "height", 0),

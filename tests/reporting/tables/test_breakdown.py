@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.evaluation.evaluated import evaluate_scene
 from tests.evaluation.scenes import random_scene
 from tests.reporting.tables.made_up import FILES, markdown_rows, metrics, read_csv, run_folder
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
-from vatrack.evaluation.evaluate import evaluate_in_detail
 from vatrack.reporting.tables import write_tables
 
 
@@ -180,7 +180,7 @@ def test_columns_of_many_runs_are_parted_by_figure_for_a_page(tmp_path: Path) ->
 
 def test_a_real_evaluation_fits(tmp_path: Path) -> None:
     joint, predictions = random_scene(3)
-    result = evaluate_in_detail(joint, predictions)
+    result = evaluate_scene(joint, predictions)
     (tmp_path / "metrics.json").write_text(json.dumps(result.metrics))
     per_class = {
         evaluation: {CATEGORIES[category - 1]: values for category, values in classes.items()}

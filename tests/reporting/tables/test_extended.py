@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.scenes import random_scene
 from tests.reporting.tables.made_up import markdown_rows, metrics, read_csv
-from vatrack.evaluation.evaluate import evaluate
 from vatrack.reporting.tables import write_tables
 
 HEADS = [
@@ -18,7 +18,7 @@ HEADS = [
 
 
 def evaluated(path: Path) -> dict[str, Any]:
-    values = evaluate(*random_scene(3))
+    values = metrics_of(*random_scene(3))
     path.write_text(json.dumps(values))
     return values
 

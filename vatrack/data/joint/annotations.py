@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import box_of
 from vatrack.data.fields import annotation_problem, flag, rate, read_masks
-from vatrack.data.forms import Json, form_maker
+from vatrack.data.forms import form_maker
 
 # Computed from the masks, whatever the file says.
 COMPUTED = frozenset(

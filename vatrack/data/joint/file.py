@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
+from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.rle import Ints
 from vatrack.config.file_classes import FileClasses
 from vatrack.config.methods import Method
-from vatrack.data.fields import is_safe_name, is_whole, mask_types_of, problem, safe_name, shown
-from vatrack.data.forms import Json
+from vatrack.data.fields import is_safe_name, safe_name
+from vatrack.data.joint.faults import (
+    FIELDS,
+    LIST_IT,
+    JointFault,
+    frame_faults,
+    item_faults,
+    place_of,
+    unique_faults,
+)
 from vatrack.data.known_forms import AMODAL, JOINT, OFFICIAL, wants
+
+COLUMNS = ("id", "image_id", "category_id", "video_id", "instance_id", "offset", "length")
+UNKNOWN = -(2**63)  # in a column of ids; no id is that small
+
+
+def _empty() -> Ints:
+    return np.zeros(0, np.int64)
 
 
 @dataclass
@@ -30,8 +45,12 @@ class JointFile:
         categories, videos, images: as in the file, with what follows from it filled in.
         images_of: the images of every video by id, in the order of frames.
         video, image: for each annotation the index of its video and of its image.
+        ids, category, instances: its id, that of its category, and its instance id or `UNKNOWN`.
         offsets, lengths: where the text of each is, in bytes of the unpacked file.
         masks: how many annotations have each combination of mask types.
+        class_ids: category ids by name; empty where they are wrong.
+        counts: how many annotations have each class, by its name.
+        total: how many items each list of the file has, sound or not.
         single: no list of videos, or no annotation has an instance id; every image is a
             video of one frame.
         trackless: why nothing is known about tracks; empty where something is.
@@ -42,14 +61,24 @@ class JointFile:
     videos: list[Json] = field(default_factory=list)
     images: list[Json] = field(default_factory=list)
     images_of: dict[int, list[Json]] = field(default_factory=dict)
-    video: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    image: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    offsets: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    lengths: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    video: Ints = field(default_factory=_empty)
+    image: Ints = field(default_factory=_empty)
+    ids: Ints = field(default_factory=_empty)
+    instances: Ints = field(default_factory=_empty)
+    offsets: Ints = field(default_factory=_empty)
+    lengths: Ints = field(default_factory=_empty)
+    category: Ints = field(default_factory=_empty)
+    class_ids: Mapping[str, int] = field(default_factory=dict)
     masks: dict[tuple[MaskType, ...], int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    total: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FIELDS, 0))
     single: bool = False
     trackless: str = ""
+
+    @property
+    def classes(self) -> FileClasses:
+        """The classes of the file."""
+        return FileClasses(str(self.path), self.class_ids)
 
     @property
     def mask_types(self) -> tuple[MaskType, ...]:
@@ -73,151 +102,139 @@ def read_joint(path: Path) -> JointFile:
     """Reads the lists of a joint JSON and checks that they belong together; masks are not read.
 
     Raises:
-        InputError: the file is damaged; a field that is needed is missing or wrong; an id occurs
-            twice or is not in its list; there is no image, or a video has none.
+        InputError: the file is damaged; a list is missing; or the first of `joint_faults`.
     """
     data = JointFile(Path(path))
-    columns = [array("q") for _ in range(4)]  # id of the image, of the category, offset, length
-    videos: array[int] = array("q")  # as annotations say; -1: they do not
-    known = False  # whether some annotation says which object it is
-    found = {"categories": data.categories, "videos": data.videos, "images": data.images}
-    for item in read_lists(data.path, required=("categories", "images", "annotations")):
-        if item.section in found:
-            found[item.section].append(item.value)
-        elif item.section == "annotations":
-            value, where = item.value, f"{path}: annotation {shown(item.value.get('id'))}"
-            need(value, ("id", "image_id", "category_id"), where)
-            types = mask_types_of([value])
-            if not types:
-                raise InputError(f"{where}: has neither amodal_mask nor visible_mask; add one")
-            data.masks[types] = data.masks.get(types, 0) + 1
-            for column, number in zip(
-                columns,
-                (value["image_id"], value["category_id"], item.offset, item.length),
-                strict=True,
-            ):
-                column.append(number)
-            video: Any = value.get("video_id")
-            videos.append(video if is_whole(video) else -1)
-            known = known or value.get("instance_id") is not None
-    if not data.images:
-        raise InputError(f"{path}: contains no images; list them, or give another file")
-    if not data.videos:
-        data.trackless = "no list of videos"
-    elif videos and not known:
-        data.trackless = "no annotation has an instance_id"
-    data.single = bool(data.trackless)
-    _complete_lists(data)
-    image_ids, categories, data.offsets, data.lengths = (
-        np.array(column, np.int64) for column in columns
-    )
-    names = {
-        number: name for name, number in FileClasses.of(data.categories, str(path)).ids.items()
-    }
-    if not names:
-        raise InputError(f"{path}: lists no categories; add them")
-    rows = {image["id"]: row for row, image in enumerate(data.images)}
-    places = {video["id"]: row for row, video in enumerate(data.videos)}
-    data.image = np.array([rows.get(number, -1) for number in image_ids.tolist()], np.int64)
-    for what, wrong, ids in (
-        ("image", data.image < 0, image_ids),
-        ("category", ~np.isin(categories, list(names)), categories),
-    ):
-        for row in np.flatnonzero(wrong)[:1].tolist():
-            raise InputError(
-                f"{path}: annotation {_id_at(data, row)}: its {what} {ids[row]} is not in the list "
-                f"of {'images' if what == 'image' else 'categories'}; add it there, or correct it"
-            )
-    own = np.array([image["video_id"] for image in data.images], np.int64)[data.image]
-    said = np.array(videos, np.int64)
-    if not data.single:
-        for row in np.flatnonzero((said >= 0) & (said != own))[:1].tolist():
-            raise InputError(
-                f"{path}: annotation {_id_at(data, row)}: has video_id {said[row]}, but its image "
-                f"is in video {own[row]}; correct one of them"
-            )
-    data.video = np.array([places[number] for number in own.tolist()], np.int64)
-    numbers, times = np.unique(categories, return_counts=True)
-    counted = dict(zip(numbers.tolist(), times.tolist(), strict=True))
-    data.counts = {name: counted.get(number, 0) for number, name in names.items()}
+    for fault in joint_faults(data, required=("categories", "images", "annotations")):
+        raise fault.error(data.path)
     return data
 
 
-def _id_at(data: JointFile, row: int) -> Any:
-    """The id of an annotation, for messages."""
-    items = (item for item in read_lists(data.path) if item.section == "annotations")
-    return next(islice(items, row, None)).value["id"]
+def joint_faults(data: JointFile, required: Collection[str] = ()) -> Iterator[JointFault]:
+    """Reads a file into `data`, which has only its path, and tells what is wrong with its lists.
+
+    A field that is needed is missing or wrong; an id occurs twice or is not in its list; there is
+    no image, or a video has none. Items with such fields are left out of `data`. Masks are
+    not read.
+
+    Args:
+        required: lists whose absence is an error; others may be missing.
+
+    Raises:
+        InputError: the file is damaged, or a required list is missing.
+    """
+    columns = {name: array("q") for name in COLUMNS}
+    small = {"categories": data.categories, "videos": data.videos, "images": data.images}
+    for item in read_lists(data.path, required):
+        if item.section not in FIELDS:
+            continue
+        data.total[item.section] += 1
+        value = item.value
+        wrong = [*item_faults(item.section, value)]
+        yield from wrong
+        if any(fault.finding != "video-name" for fault in wrong):
+            continue
+        if item.section in small:
+            small[item.section].append(value)
+            continue
+        types = tuple([name for name in MASK_TYPES if value.get(f"{name}_mask") is not None])
+        if not types:
+            yield JointFault(
+                "field-missing",
+                place_of("annotations", value),
+                "has neither amodal_mask nor visible_mask; add one",
+            )
+            continue
+        data.masks[types] = data.masks.get(types, 0) + 1
+        for name in COLUMNS[:5]:
+            number = value.get(name)
+            columns[name].append(UNKNOWN if number is None else number)
+        columns["offset"].append(item.offset)
+        columns["length"].append(item.length)
+    arrays = {name: np.array(column, np.int64) for name, column in columns.items()}
+    data.ids, data.instances = arrays["id"], arrays["instance_id"]
+    data.category = arrays["category_id"]
+    data.offsets, data.lengths = arrays["offset"], arrays["length"]
+    if not data.images:
+        yield JointFault("list-missing", "", "contains no images; list them, or give another file")
+    if not data.categories:
+        yield JointFault("list-missing", "", "lists no categories; add them")
+    if not data.videos:
+        data.trackless = "no list of videos"
+    elif len(data.ids) and (data.instances == UNKNOWN).all():
+        data.trackless = "no annotation has an instance_id"
+    data.single = bool(data.trackless)
+    yield from unique_faults("images", data.images)
+    yield from _video_faults(data)
+    yield from _annotation_faults(data, arrays["image_id"], arrays["video_id"])
 
 
-def need(item: Mapping[str, Any], names: Sequence[str], where: str) -> None:
-    for name in names:
-        if name not in item:
-            raise InputError(f"{where}: {name} is missing; add it (fields: docs/own-data.md)")
-        if text := problem(name, item[name]):
-            raise InputError(f"{where}: {text}")
-
-
-def _complete_lists(data: JointFile) -> None:
-    """Checks videos and images, and fills in what follows from them."""
-    path = data.path
-    for image in data.images:
-        where = f"{path}: image {shown(image.get('id'))}"
-        need(image, ("id", "file_name", "width", "height"), where)
-        if data.single:
-            image.update(video_id=image["id"], frame_id=0)
-        need(image, ("video_id", "frame_id"), where)
+def _video_faults(data: JointFile) -> Iterator[JointFault]:
+    """Fills in what follows from videos and images."""
     if data.single:
+        for image in data.images:
+            image.update(video_id=image["id"], frame_id=0)
         data.videos = single_videos(data.images)
     for video in data.videos:
-        where = f"{path}: video {shown(video.get('id'))}"
-        need(video, ("id",), where)
         video.setdefault("name", str(video["id"]))
-        if not is_safe_name(video["name"]):
-            raise InputError(
-                f"{where}: {shown(video['name'])} is not allowed as the name of a video; rename it"
-            )
-    for what, items, key in (
-        ("image", data.images, "id"),
-        ("video", data.videos, "id"),
-        ("video", data.videos, "name"),
-    ):
-        seen = set()
-        for item in items:
-            if item[key] in seen:
-                raise InputError(
-                    f"{path}: {what} {item['id']}: {key} {shown(item[key])} is not unique; correct "
-                    "one of them"
-                )
-            seen.add(item[key])
+    if not data.single:
+        yield from unique_faults("videos", data.videos)
+        named = [video for video in data.videos if is_safe_name(video["name"])]
+        yield from unique_faults("videos", named, "name")
     data.images_of = {video["id"]: [] for video in data.videos}
-    for image in data.images:
-        if image["video_id"] not in data.images_of:
-            raise InputError(
-                f"{path}: image {image['id']}: its video {image['video_id']} is not in the list of "
-                "videos; add it there, or correct it"
-            )
-        data.images_of[image["video_id"]].append(image)
+    yield from frame_faults(data.images, data.images_of)
     for video in data.videos:
-        frames = data.images_of[video["id"]]
-        if not frames:
-            raise InputError(
-                f"{path}: video {video['id']} ({video['name']}) has no images; add its frames, or "
-                "remove it from the list"
+        if not data.images_of[video["id"]]:
+            yield JointFault(
+                "video-frameless",
+                f"video {video['id']} ({video['name']})",
+                "has no images; add its frames, or remove it from the list",
             )
-        frames.sort(key=lambda image: image["frame_id"])
-        for before, after in pairwise(frames):
-            if before["frame_id"] == after["frame_id"]:
-                raise InputError(
-                    f"{path}: images {before['id']} and {after['id']} of video {video['id']} have "
-                    f"the same frame_id {after['frame_id']}; number the frames 0, 1, 2, ..."
-                )
-
     if not data.trackless and all(len(frames) == 1 for frames in data.images_of.values()):
         data.trackless = "no video has two frames"
     for video in data.videos:
         video.pop("tracks", None)
         if data.trackless:
             video["tracks"] = False
+
+
+def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[JointFault]:
+    """Fills in what belongs to each annotation, of which these are the ids."""
+    rows = {image["id"]: row for row, image in enumerate(data.images)}
+    data.image = np.array([rows.get(number, -1) for number in images.tolist()], np.int64)
+    for row in np.flatnonzero(data.image < 0).tolist():
+        yield JointFault(
+            "image-unknown",
+            f"annotation {data.ids[row]}",
+            f"its image {images[row]} is not in the list of images; {LIST_IT}",
+        )
+    try:
+        data.class_ids = FileClasses.of(data.categories, str(data.path)).ids
+    except InputError as error:
+        yield JointFault("category-list", "", error.without(data.path))
+    else:
+        ids = list(data.class_ids.values())
+        for row in np.flatnonzero(~np.isin(data.category, ids)).tolist():
+            yield JointFault(
+                "category-unknown",
+                f"annotation {data.ids[row]}",
+                f"its category {data.category[row]} is not in the list of categories; {LIST_IT}",
+            )
+    numbers, times = np.unique(data.category, return_counts=True)
+    counted = dict(zip(numbers.tolist(), times.tolist(), strict=True))
+    data.counts = {name: counted.get(number, 0) for name, number in data.class_ids.items()}
+    places = {video["id"]: row for row, video in enumerate(data.videos)}
+    # The last one is for what is not listed.
+    of_image = [*(places.get(image.get("video_id"), -1) for image in data.images), -1]
+    data.video = np.array(of_image, np.int64)[data.image]
+    own = np.array([*(video["id"] for video in data.videos), UNKNOWN], np.int64)[data.video]
+    differs = (videos != UNKNOWN) & (own != UNKNOWN) & (videos != own)
+    for row in np.flatnonzero(differs & (not data.single)).tolist():
+        yield JointFault(
+            "video-unknown",
+            f"annotation {data.ids[row]}",
+            f"has video_id {videos[row]}, but its image is in video {own[row]}; correct one",
+        )
 
 
 def single_videos(images: Sequence[Json]) -> list[Json]:

@@ -21,11 +21,10 @@ from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import Texts
+from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MaskType
 from vatrack.config.dataset import DatasetConfig
-from vatrack.config.file_classes import FileClasses
 from vatrack.config.methods import Method
-from vatrack.data.fields import shown
 from vatrack.data.form_files import (
     SEPARATOR,
     check_folder,
@@ -34,9 +33,9 @@ from vatrack.data.form_files import (
     move_files,
     write_head,
 )
-from vatrack.data.forms import Json
 from vatrack.data.joint.annotations import complete, make_form
-from vatrack.data.joint.file import JointFile, need, read_joint
+from vatrack.data.joint.faults import missing
+from vatrack.data.joint.file import JointFile, read_joint
 from vatrack.data.video_ground_truth import video_ground_truth
 
 
@@ -97,7 +96,7 @@ def prepare_joint(
     out = check_folder(out, source)
     data = read_joint(source)
     if dataset.class_list is not None:
-        FileClasses.of(data.categories, str(source)).labels(dataset.class_list)
+        data.classes.labels(dataset.class_list)
     check_methods(data, methods)
     require_frames(Path(images), (image["file_name"] for image in data.images), source)
     for image in data.images:
@@ -188,7 +187,8 @@ def _by_video(data: JointFile, texts: Texts) -> Iterator[tuple[Json, list[Json]]
             if data.single:
                 # Objects of one frame need no track; their own ids tell them apart.
                 item["instance_id"] = item["id"]
-            need(item, ("instance_id",), f"{data.path}: annotation {shown(item['id'])}")
+            elif item.get("instance_id") is None:
+                raise missing("annotations", item, "instance_id").error(data.path)
         sizes = [(frame["height"], frame["width"]) for frame in frames]
         yield video, complete(items, sizes, data.path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, box_of
 from vatrack.data.columns import column
 from vatrack.data.fields import is_box, problem, read_masks
+from vatrack.data.joint.faults import frame_faults, unique_faults
 from vatrack.evaluation.ap.overlaps import MaskRows
 from vatrack.evaluation.io.checks import (
     FIX,
@@ -98,15 +100,20 @@ def read_images(document: Any, source: str) -> Images:
         InputError: a list or field is missing, an id is listed twice, an image has no video or no
             size, or two images of a video the same frame_id.
     """
-    images = list_of(document, "images", source)
-    categories = np.sort(_unique(list_of(document, "categories", source), source, "categories"))
+    lists = {name: list_of(document, name, source) for name in ("images", "categories", "videos")}
+    ids = {name: integers(items, "id", source, name) for name, items in lists.items()}
+    categories, images = np.sort(ids["categories"]), lists["images"]
     if (categories < 0).any():
         raise InputError(
             f"{source}: category id {categories[0]} is negative; ids must be 0 or more"
         )
-    videos = set(_unique(list_of(document, "videos", source), source, "videos").tolist())
-    _unique(images, source, "images")
     columns = [integers(images, key, source, "images") for key in IMAGE_FIELDS]
+    of_video: dict[int, list[Any]] = {video: [] for video in sorted(ids["videos"].tolist())}
+    for fault in chain(
+        *(unique_faults(name, items) for name, items in lists.items()),
+        frame_faults(images, of_video),
+    ):
+        raise fault.error(source)
     table = np.stack(columns, 1)[np.argsort(columns[0], kind="stable")]
     large = np.flatnonzero(table[:, 3:].prod(1) >= PIXEL_LIMIT)
     if len(large):
@@ -114,38 +121,10 @@ def read_images(document: Any, source: str) -> Images:
             f"{source}: image {table[large[0], 0]}: width times height is too large for an image; "
             f"{FIX}"
         )
-    for image, video in table[:, :2].tolist():
-        if video not in videos:
-            raise InputError(
-                f"{source}: image {image} belongs to video {video}, which is not listed under "
-                f"'videos'; add it there"
-            )
-    frames = dict.fromkeys(sorted(videos), 0)
-    position = np.empty(len(table), np.int64)
-    order = np.lexsort((table[:, 0], table[:, 2], table[:, 1]))
-    same = np.flatnonzero((np.diff(table[order, 1:3], axis=0) == 0).all(1))
-    if len(same):
-        first, second = table[order[same[0]]], table[order[same[0] + 1]]
-        raise InputError(
-            f"{source}: images {first[0]} and {second[0]} of video {first[1]} have the same "
-            f"frame_id {first[2]}, so their order is unknown; {FIX}"
-        )
-    for row in order:
-        video = int(table[row, 1])
-        position[row] = frames[video]
-        frames[video] += 1
+    place = {image["id"]: row for frames in of_video.values() for row, image in enumerate(frames)}
+    position = np.array([place[image] for image in table[:, 0].tolist()], np.int64)
+    frames = {video: len(listed) for video, listed in of_video.items()}
     return Images(table[:, 0], table[:, 1], position, table[:, 3:5], categories, frames)
-
-
-def _unique(items: list[Any], source: str, where: str) -> Ints:
-    """The ids of a list, none of which may come twice."""
-    ids = integers(items, "id", source, where)
-    values, counts = np.unique(ids, return_counts=True)
-    if (counts > 1).any():
-        raise InputError(
-            f"{source}: id {values[counts > 1][0]} is listed twice in '{where}'; ids must be unique"
-        )
-    return ids
 
 
 def read_objects(document: Any, images: Images, mask_type: MaskType, source: str) -> TrueObjects:

@@ -21,14 +21,6 @@ from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Ints
 from vatrack.data.fields import is_whole
 from vatrack.evaluation.ap.overlaps import group_rows
-from vatrack.evaluation.io.by_video import (
-    NEVER,
-    NO_ROWS,
-    TruthHead,
-    in_order,
-    read_head,
-    video_of_image,
-)
 from vatrack.evaluation.io.checks import all_known, integers
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.item_columns import ItemColumns
@@ -40,6 +32,14 @@ from vatrack.evaluation.io.prediction_file import (
 )
 from vatrack.evaluation.io.prediction_form import image_of, unknown_image
 from vatrack.evaluation.io.prediction_heads import Heads
+from vatrack.evaluation.io.truth_head import (
+    NEVER,
+    NO_ROWS,
+    TruthHead,
+    in_order,
+    read_head,
+    video_of_image,
+)
 from vatrack.evaluation.one_video import Video
 
 _MASKS = {

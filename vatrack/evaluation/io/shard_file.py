@@ -213,8 +213,7 @@ class _Columns:
 
     def load(self, name: str) -> Array:
         """An array of the file; its checksum is compared."""
-        if name not in self.arrays:
-            assert self.archive is not None
+        if name not in self.arrays and self.archive is not None:
             text = io.BytesIO(self.archive.read(f"{name}.npy"))
             self.arrays[name] = np.load(text, allow_pickle=False)
         return self.arrays[name]

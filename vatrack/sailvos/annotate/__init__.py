@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, create_text, require_json, scratch_directory
 from vatrack.common.images import check_image
+from vatrack.common.json_types import Json
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.annotate.findings import Annotated, Findings, check_usable, describe_origin
@@ -39,8 +40,6 @@ from vatrack.sailvos.annotate.videos import (
     select_videos,
 )
 from vatrack.sailvos.layout import FRAMES_BEFORE
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

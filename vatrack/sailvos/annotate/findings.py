@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-
-Json = dict[str, Any]
+from vatrack.common.json_types import Json
 
 # What is counted, and how the summary says it.
 NOTES = {

@@ -6,14 +6,13 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import open_text, read_json
 from vatrack.common.json_lists import read_lists
+from vatrack.common.json_types import Json
 from vatrack.config.categories import CATEGORIES
 
-Json = dict[str, Any]
 # Model id (None: not given) and category id (None: none of the 24).
 Known = tuple[int | None, int | None]
 # Name, category and id of a model as a file has them, not checked.

@@ -1,0 +1,136 @@
+"""What can be wrong with the items of a joint JSON (contract 3), as typed faults.
+
+Readers raise the first one; `vatrack validate` lists all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vatrack.common.errors import InputError
+from vatrack.common.json_types import Json
+from vatrack.data.fields import is_safe_name, problem, shown
+
+# The fields that an item must have, and those that may be missing or null, by list.
+FIELDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "categories": ((), ()),  # see `FileClasses`
+    "videos": (("id",), ()),
+    "images": (("id", "file_name", "width", "height"), ("video_id", "frame_id")),
+    "annotations": (
+        ("id", "image_id", "category_id"),
+        ("video_id", "instance_id", "iscrowd", "occlude_rate"),
+    ),
+}
+LIST_IT = "add it there, or correct it"
+# What an item of a list is called.
+SINGULAR = {
+    "categories": "category",
+    "models": "model",
+    "videos": "video",
+    "images": "image",
+    "annotations": "annotation",
+}
+
+
+class JointFault(NamedTuple):
+    """Something wrong: the code of its finding (docs/findings.md), the item ("annotation 7", or ""
+    for the whole file), and a sentence with the fix."""
+
+    finding: str
+    place: str
+    text: str
+
+    def error(self, path: Path | str) -> InputError:
+        """The same as a message about a file."""
+        return InputError(": ".join(filter(None, (str(path), self.place, self.text))))
+
+
+def item_faults(
+    section: str, item: Mapping[str, Any], needed: Collection[str] | None = None
+) -> Iterator[JointFault]:
+    """What is wrong with an item of a list, whatever the other items are.
+
+    Args:
+        section: name of the list, one of `FIELDS`.
+        needed: fields that must be there; None: those of `FIELDS`.
+    """
+    must, may = FIELDS[section]
+    for name in must if needed is None else needed:
+        if name not in item:
+            yield missing(section, item, name)
+        elif wrong := problem(name, item[name]):
+            yield JointFault("number-bad", place_of(section, item), wrong)
+    for name in may:
+        if item.get(name) is not None and (wrong := problem(name, item[name])):
+            yield JointFault("number-bad", place_of(section, item), wrong)
+    if section == "videos" and not is_safe_name(item.get("name", "x")):
+        yield JointFault(
+            "video-name",
+            place_of(section, item),
+            f"{shown(item['name'])} is not allowed as the name of a video; rename it",
+        )
+
+
+def unique_faults(
+    section: str, items: Iterable[Mapping[str, Any]], key: str = "id"
+) -> Iterator[JointFault]:
+    """Values of a field (`id`, or the `name` of videos) that more than one item of a list has."""
+    seen = set()
+    for item in items:
+        if item[key] in seen:
+            finding = "id-twice" if key == "id" else "video-twice"
+            yield JointFault(
+                finding,
+                place_of(section, item),
+                f"{key} {shown(item[key])} is not unique; correct one of them",
+            )
+        seen.add(item[key])
+
+
+def frame_faults(
+    images: Iterable[Json], images_of: MutableMapping[int, list[Json]]
+) -> Iterator[JointFault]:
+    """Adds each image to the list of its video, in the order of frames; what does not fit.
+
+    Args:
+        images_of: an empty list for every video id.
+    """
+    for image in images:
+        absent = [name for name in ("video_id", "frame_id") if image.get(name) is None]
+        for name in absent:
+            yield missing("images", image, name)
+        if not absent and image["video_id"] in images_of:
+            images_of[image["video_id"]].append(image)
+        elif not absent:
+            yield JointFault(
+                "video-unknown",
+                place_of("images", image),
+                f"its video {image['video_id']} is not in the list of videos; {LIST_IT}",
+            )
+    for frames in images_of.values():
+        frames.sort(key=lambda image: image["frame_id"])
+        for before, after in pairwise(frames):
+            if before["frame_id"] == after["frame_id"]:
+                yield JointFault(
+                    "image-twice",
+                    place_of("images", after),
+                    f"has the frame_id {after['frame_id']} of image {before['id']} of the same "
+                    "video; number the frames 0, 1, 2, ...",
+                )
+
+
+def missing(section: str, item: Mapping[str, Any], name: str) -> JointFault:
+    """An item lacks a field."""
+    return JointFault(
+        "field-missing",
+        place_of(section, item),
+        f"{name} is missing; add it (fields: docs/own-data.md)",
+    )
+
+
+def place_of(section: str, item: Mapping[str, Any]) -> str:
+    """What messages call an item: "annotation 7"."""
+    return f"{SINGULAR[section]} {shown(item.get('id'))}"
