@@ -97,14 +97,14 @@ REFUSED = {
     ),
     "black palette": (png(BOX, PALETTE, 1, palette(BLACK, BLACK)), "is ambiguous"),
     "short palette": (png(BOX * 5, PALETTE, 8, palette(BLACK, WHITE)), "uses colour 5"),
-    "no palette": (png(BOX, PALETTE), "has no valid palette"),
+    "no palette": (png(BOX, PALETTE), "is truncated or cannot be decoded"),
     "animation": (png(BOX, GREY, more=ANIMATION), "is an animated PNG"),
     "enormous": (png(BOX)[:16] + struct.pack(">II", 50_000, 50_000) + png(BOX)[24:],
-                 "is truncated or cannot be decoded"),
+                 "its header is damaged"),
     "other size": (png(BOX.T), "is 9 x 13 pixels, its image 13 x 9"),
-    "JPEG": (cv2.imencode(".jpg", BOX * 255)[1].tobytes(), "is a JPEG image, but masks must be"),
-    "BMP": (cv2.imencode(".bmp", BOX * 255)[1].tobytes(), "is a BMP image, but masks must be PNG"),
-    "GIF": (b"GIF89a" + bytes(99), "is a GIF image, but masks must be PNG"),
+    "JPEG": (cv2.imencode(".jpg", BOX * 255)[1].tobytes(), "is a JPEG image, but masks"),
+    "BMP": (cv2.imencode(".bmp", BOX * 255)[1].tobytes(), "is a BMP image, but masks"),
+    "GIF": (b"GIF89a" + bytes(99), "is a GIF image, but masks"),
     "half of the rows": (
         png(BOX)[:33] + png(BOX[:4])[33:], "is truncated or cannot be decoded as PNG"
     ),
@@ -130,7 +130,7 @@ def test_no_cut_off_mask_is_taken(tmp_path: Path) -> None:
 
 def test_an_enormous_mask_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(png(np.zeros((1, 1 << 20))))
-    monkeypatch.setattr("vatrack.sailvos.annotate.png.decode", None)
+    monkeypatch.setattr("vatrack.common.png.decode", None)
     with pytest.raises(InputError, match="is 1048576 x 1 pixels, its image 13 x 9"):
         read_amodal(tmp_path / "a.png", SIZE)
 
@@ -143,7 +143,9 @@ def test_masks_of_another_format_are_not_passed_over(small: Path, name: str) -> 
     )
     run(small)  # beside a PNG file they do no harm
     mask.unlink()
-    with pytest.raises(InputError, match=rf"{name}: is a \w+ image, but masks must be PNG images"):
+    with pytest.raises(
+        InputError, match=rf"{name}: is a \w+ image, but masks and id maps must be PNG"
+    ):
         run(small)
 
 
