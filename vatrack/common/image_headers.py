@@ -200,6 +200,7 @@ def _check_bmp(path: Path, image: ImageFile, head: bytes, begin: int, size: int)
     if start < begin:
         text = f"its header places the pixel data at byte {start}, inside the header; {AGAIN}"
         raise bad_image(path, "undecodable", text)
+    settings: Any  # the raw mode, and of plain pixels the bytes of a row
     codec, _, _, settings = image.tile[0]
     # The header's own size may be wrong, and is believed only where nothing else tells the length.
     needed = whole if codec == "bmp_rle" else start + settings[1] * image.height

@@ -22,7 +22,7 @@ from vatrack.common.image_headers import (
 )
 from vatrack.common.images import decode, read_bytes
 
-# OpenCV spreads grey samples of few bits over 8.
+# By how much neighbouring grey samples of 1, 2 and 4 bits differ where they are spread over 8.
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 
 
@@ -62,28 +62,31 @@ def read_png(path: Path, size: tuple[int, int] | None = None) -> Stored:
     image = open_image(path, io.BytesIO(data))
     if size is not None:
         check_size(path, image.size[::-1], size)
-    # OpenCV notices wrong checksums and missing rows, and keeps 16 bits of colours; Pillow does not.
-    # Only Pillow has palette indices.
-    samples = decode(data, cv2.IMREAD_UNCHANGED)
-    try:
-        if samples is None:
-            raise ValueError("OpenCV cannot decode it")
-        if image.mode == "P":
+    # OpenCV notices wrong checksums and missing rows and keeps 16 bits of colours, Pillow does not.
+    samples: Any = decode(data, cv2.IMREAD_UNCHANGED)
+    damaged = InputError(f"{path}: is truncated or cannot be decoded as PNG; {AGAIN}")
+    if samples is None:
+        raise damaged
+    if image.mode == "P":  # of palettes, only Pillow has the indices
+        try:
             image.apply_transparency()
             palette = np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
             return Stored(np.asarray(image), palette=palette)
-    except Exception:  # what damage raises is not documented
-        text = f"{path}: is truncated or cannot be decoded as PNG; {AGAIN}"
-        raise InputError(text) from None
-    # OpenCV makes an alpha channel of a transparent colour.
+        except Exception:  # what damage raises is not documented
+            raise damaged from None
+    # OpenCV makes an alpha channel of a transparent colour, and spreads few bits over 8.
     key = image.info.get("transparency")
     if image.mode == "RGB":
         return Stored(samples[..., 2::-1], transparent=key)
     if image.mode in ("1", "L", "I;16"):
         form = raw_mode(image)
-        grey = samples[..., 0] if samples.ndim == 3 else samples
-        grey = grey // _STEPS[form] if form in _STEPS else grey
-        return Stored(grey, transparent=key and 1 if form == "1" else key)
+        if samples.ndim == 3:
+            samples = samples[..., 0]
+        if form in _STEPS:
+            samples = samples // _STEPS[form]
+        if form == "1" and key:
+            key = 1  # Pillow says 255
+        return Stored(samples, transparent=key)
     return Stored(samples)
 
 

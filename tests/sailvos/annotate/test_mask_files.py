@@ -143,9 +143,7 @@ def test_masks_of_another_format_are_not_passed_over(small: Path, name: str) -> 
     )
     run(small)  # beside a PNG file they do no harm
     mask.unlink()
-    with pytest.raises(
-        InputError, match=rf"{name}: is a \w+ image, but masks and id maps must be PNG"
-    ):
+    with pytest.raises(InputError, match=rf"{name}: is a \w+ image, but masks and id maps must be"):
         run(small)
 
 

@@ -140,7 +140,7 @@ def _palette_object(
 ) -> npt.NDArray[np.bool_]:
     if indices.max() >= len(palette):
         raise ValueError(f"uses colour {indices.max()}, which is not in its palette; {AGAIN}")
-    by_index, by_colour = indices != 0, palette[:, :3].any(axis=1)[indices]
+    by_index, by_colour = indices != 0, (palette[:, :3] != 0).any(axis=1)[indices]
     if not np.array_equal(by_index, by_colour):
         raise ValueError(_ambiguous("palette indices", "their colours"))
     visible = (palette[:, 3] != 0)[indices]
