@@ -141,6 +141,10 @@ def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, frame: np.ndarr
     assert read_header(path).turned
     assert np.array_equal(read_image(path), stored)
     assert np.array_equal(read_image(tmp_path / "a.bmp"), stored)
+    thumbnail = b"\xff\xe1" + struct.pack(">H", len(exif + whole) + 2) + exif + whole
+    path.write_bytes(whole[:2] + thumbnail + whole[2:-2])  # only the thumbnail has an end
+    with pytest.raises(InputError, match=r"a\.jpg: truncated"):
+        read_image(path)
     path.write_bytes(whole)
     assert not read_header(path).turned
     assert cv2.imwrite(str(path), frame[..., 0])

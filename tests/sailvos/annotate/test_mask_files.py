@@ -65,6 +65,8 @@ READ = {
     "dark blue and its own alpha": png(channels(0, 0, BOX, BOX * 9), COLOUR_ALPHA, 16),
     "transparent black": png(BOX, GREY, more=chunk(b"tRNS", b"\0\0")),
     "transparent black, 4 bit": png(BOX, GREY, 4, chunk(b"tRNS", b"\0\0")),
+    "transparent black, 1 bit": png(BOX, GREY, 1, chunk(b"tRNS", b"\0\0")),
+    "grey, one of them transparent, 4 bit": png(BOX + 1, GREY, 4, chunk(b"tRNS", b"\0\1")),
     "a transparent grey that is not there": png(BOX, GREY, 16, chunk(b"tRNS", b"\1\1")),
     "transparent black of colours": png(channels(BOX, 0, 0), COLOUR, more=chunk(b"tRNS", bytes(6))),
     "white, one of them transparent": png(BOX + 1, GREY, more=chunk(b"tRNS", b"\0\1")),
@@ -91,6 +93,7 @@ REFUSED = {
     "black and alpha": (png(channels(0, 0, 0, BOX), COLOUR_ALPHA), AMBIGUOUS),
     "nothing opaque": (png(channels(BOX, 0), GREY_ALPHA, 16), AMBIGUOUS),
     "transparent object": (png(BOX, GREY, more=chunk(b"tRNS", b"\0\1")), AMBIGUOUS),
+    "transparent object, 1 bit": (png(BOX, GREY, 1, more=chunk(b"tRNS", b"\0\1")), AMBIGUOUS),
     "palette upside down": (
         png(BOX, PALETTE, 1, palette(WHITE, BLACK)),
         "is ambiguous, palette indices and their colours show different objects",
