@@ -21,10 +21,16 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def png(
-    samples: np.ndarray, colour: int = GREY, depth: int = 8, more: bytes = b"", passes: bool = False
+    samples: np.ndarray,
+    colour: int = GREY,
+    depth: int = 8,
+    more: bytes = b"",
+    passes: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> bytes:
-    """A PNG file of samples [H, W] or [H, W, C]; `more` are chunks before the pixels."""
-    height, width = samples.shape[:2]
+    """A PNG file of samples [H, W] or [H, W, C]; `more` are chunks before the pixels, `size` is
+    the width and height that the header claims."""
+    width, height = size or samples.shape[1::-1]
     grids = [samples]
     if passes:
         grids = [samples[y::down, x::right] for x, y, right, down in PASSES]

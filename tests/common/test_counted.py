@@ -26,8 +26,8 @@ PLURAL = re.compile(rf" (?:(?!and |has |is |the )\w+ )?(?:{'|'.join(NOUNS.split(
 # letters of the alphabet.
 NAMES = {
     "vatrack/common/images.py": {"size pixels"},
+    "vatrack/common/png.py": {"found pixels"},
     "vatrack/reporting/compare/read.py": {"len(ascii_uppercase) run folders"},
-    "vatrack/sailvos/annotate/mask_files.py": {"found pixels"},
     "vatrack/sailvos/content.py": {"pixels.shape[1::-1] pixels"},
     "vatrack/sailvos/index.py": {"owner[name] annotations"},
     "vatrack/weights/checksum.py": {"len(value) items", "len(value) values"},

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.common.image_files import GREY, PALETTE, chunk, palette, png
 from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
@@ -507,38 +506,26 @@ def test_movi_pixels_are_the_object_plus_one(case: Case) -> None:
     assert [entry["name"] for entry in case.document["categories"]] == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("colour", [GREY, PALETTE])
 @pytest.mark.parametrize("depth", [4, 8])
-def test_an_id_map_with_a_palette_gives_its_indices(tmp_path: Path, depth: int) -> None:
-    rows = {8: b"\0\0\3\2\0\1\5\0", 4: b"\0\x03\x20\0\x15\0"}[depth]
-    chunks = [
-        (b"IHDR", struct.pack(">iiBBBBB", 3, 2, depth, 3, 0, 0, 0)),
-        (b"PLTE", bytes(range(18))),
-        (b"tRNS", b"\0\xff"),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ]
-    path = tmp_path / "ids.png"
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + b"".join(
-            struct.pack(">I", len(content))
-            + name
-            + content
-            + struct.pack(">I", zlib.crc32(name + content))
-            for name, content in chunks
-        )
+def test_an_id_map_gives_what_is_stored(tmp_path: Path, colour: int, depth: int) -> None:
+    """Indices of a palette, whatever their colours, and grey values of few bits as they are."""
+    ids = np.array([[0, 3, 2], [1, 5, 0]])
+    colours = palette(*[(n, 9, 9) for n in range(6)]) + chunk(b"tRNS", b"\0\xff")
+    (tmp_path / "ids.png").write_bytes(
+        png(ids, colour, depth, colours if colour == PALETTE else b"")
     )
-    assert read_id_map(path).tolist() == [[0, 3, 2], [1, 5, 0]]
+    assert np.array_equal(read_id_map(tmp_path / "ids.png"), ids)
 
 
 def test_an_id_map_that_is_cut_off_or_no_png_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ids.png"
     save_ids(path, np.eye(40, dtype=np.uint16))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="truncated, its PNG data has no end"):
+    with pytest.raises(InputError, match="truncated, its data has no end"):
         read_id_map(path)
     save_ids(tmp_path / "ids.jpg", np.zeros((4, 6), np.uint8))
-    with pytest.raises(InputError, match="not a PNG file"):
+    with pytest.raises(InputError, match="is a JPEG image, but masks and id maps must be PNG"):
         read_id_map(tmp_path / "ids.jpg")
     with pytest.raises(InputError, match=r"none\.png"):
         read_id_map(tmp_path / "none.png")

@@ -7,7 +7,6 @@ EXTRAS = {
     "matplotlib": ("Matplotlib", "report"),
     "mlflow": ("MLflow", "mlflow"),
     "pandas": ("pandas", "report"),
-    "PIL": ("Pillow", "report"),
     "submitit": ("submitit", "cluster"),
 }
 

@@ -20,13 +20,14 @@ PACKAGES = {
     "torch": ("torch", "training and prediction"),
     "torchvision": ("torchvision", "training and prediction"),
     "cv2": ("opencv-python", "reading frames"),
+    "PIL": ("pillow", "reading headers of frames, and masks"),
     "pycocotools.mask": ("pycocotools", "masks"),
     "scipy.optimize": ("scipy", "evaluation"),
 }
 # Extra: (modules, what needs them).
 EXTRAS = {
     "workflow": (("snakemake",), "the workflow (`snakemake`, `make demo`)"),
-    "report": (("matplotlib", "pandas", "jinja2", "PIL"), "tables, plots and overlays"),
+    "report": (("matplotlib", "pandas", "jinja2"), "tables, plots and overlays"),
     "cluster": (
         ("submitit", "snakemake_executor_plugin_slurm"),
         "trainings as jobs (`vatrack launch`, the workflow)",

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import nearest_with
-from vatrack.common.image_headers import PNG, read_header
-from vatrack.common.images import check_image, decode, image_exists, read_bytes
+from vatrack.common.images import check_image, image_exists
 from vatrack.common.json_types import Json
+from vatrack.common.png import read_png
 from vatrack.common.text_files import no_such
 from vatrack.data.fields import problem, safe_name, shown
 
 FIX = "correct the file, or download it again"
-PALETTE = 3  # colour type of PNG files
 
 
 @dataclass(frozen=True)
@@ -214,17 +211,11 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
     Raises:
         InputError: it is missing, unreadable, no PNG, or an image in colour.
     """
-    read_header(path)  # OpenCV fills what is missing of a file and says nothing
-    data = read_bytes(path)
-    if not data.startswith(PNG):
-        raise InputError(f"{path}: not a PNG file; use the id map as PNG, other formats lose ids")
-    depth, colour = data[24], data[25]
-    image = decode(_as_grey(data) if colour == PALETTE else data, cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise InputError(f"{path}: cannot be decoded as an image; download it again")
-    if colour == PALETTE and depth < 8:
-        image = image // (255 // (2**depth - 1))  # grey values are stretched to 8 bits
-    if image.ndim == 3 and image.shape[2] <= 3 and (image == image[..., :1]).all():
+    try:
+        image = read_png(path).samples
+    except FileNotFoundError:
+        raise InputError(f"{path}: {no_such(path, 'file')}; {FIX}") from None
+    if image.ndim == 3 and image.shape[2] == 3 and (image == image[..., :1]).all():
         image = image[..., 0]  # grey values that were saved three times
     if image.ndim != 2:
         raise InputError(
@@ -232,25 +223,6 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
             "file with ids, not its colour rendering"
         )
     return image
-
-
-def _as_grey(data: bytes) -> bytes:
-    """A PNG file with a palette as one whose grey values are the indices, for OpenCV, which reads
-    the colours alone."""
-    found, position = [data[:8]], 8
-    while position + 12 <= len(data):
-        length = int.from_bytes(data[position : position + 4], "big")
-        name, content = (
-            data[position + 4 : position + 8],
-            data[position + 8 : position + 8 + length],
-        )
-        if name == b"IHDR":
-            content = content[:9] + b"\0" + content[10:]
-        if name in (b"IHDR", b"IDAT", b"IEND"):
-            check = zlib.crc32(name + content).to_bytes(4, "big")
-            found.append(len(content).to_bytes(4, "big") + name + content + check)
-        position += 12 + length
-    return b"".join(found)
 
 
 def check_images(images: list[Json], folder: Path) -> str | None:

@@ -65,6 +65,8 @@ READ = {
     "dark blue and its own alpha": png(channels(0, 0, BOX, BOX * 9), COLOUR_ALPHA, 16),
     "transparent black": png(BOX, GREY, more=chunk(b"tRNS", b"\0\0")),
     "transparent black, 4 bit": png(BOX, GREY, 4, chunk(b"tRNS", b"\0\0")),
+    "transparent black, 1 bit": png(BOX, GREY, 1, chunk(b"tRNS", b"\0\0")),
+    "grey, one of them transparent, 4 bit": png(BOX + 1, GREY, 4, chunk(b"tRNS", b"\0\1")),
     "a transparent grey that is not there": png(BOX, GREY, 16, chunk(b"tRNS", b"\1\1")),
     "transparent black of colours": png(channels(BOX, 0, 0), COLOUR, more=chunk(b"tRNS", bytes(6))),
     "white, one of them transparent": png(BOX + 1, GREY, more=chunk(b"tRNS", b"\0\1")),
@@ -91,20 +93,21 @@ REFUSED = {
     "black and alpha": (png(channels(0, 0, 0, BOX), COLOUR_ALPHA), AMBIGUOUS),
     "nothing opaque": (png(channels(BOX, 0), GREY_ALPHA, 16), AMBIGUOUS),
     "transparent object": (png(BOX, GREY, more=chunk(b"tRNS", b"\0\1")), AMBIGUOUS),
+    "transparent object, 1 bit": (png(BOX, GREY, 1, more=chunk(b"tRNS", b"\0\1")), AMBIGUOUS),
     "palette upside down": (
         png(BOX, PALETTE, 1, palette(WHITE, BLACK)),
         "is ambiguous, palette indices and their colours show different objects",
     ),
     "black palette": (png(BOX, PALETTE, 1, palette(BLACK, BLACK)), "is ambiguous"),
     "short palette": (png(BOX * 5, PALETTE, 8, palette(BLACK, WHITE)), "uses colour 5"),
-    "no palette": (png(BOX, PALETTE), "has no valid palette"),
+    "no palette": (png(BOX, PALETTE), "is truncated or cannot be decoded"),
     "animation": (png(BOX, GREY, more=ANIMATION), "is an animated PNG"),
     "enormous": (png(BOX)[:16] + struct.pack(">II", 50_000, 50_000) + png(BOX)[24:],
-                 "is truncated or cannot be decoded"),
+                 "its header is damaged"),
     "other size": (png(BOX.T), "is 9 x 13 pixels, its image 13 x 9"),
-    "JPEG": (cv2.imencode(".jpg", BOX * 255)[1].tobytes(), "is a JPEG image, but masks must be"),
-    "BMP": (cv2.imencode(".bmp", BOX * 255)[1].tobytes(), "is a BMP image, but masks must be PNG"),
-    "GIF": (b"GIF89a" + bytes(99), "is a GIF image, but masks must be PNG"),
+    "JPEG": (cv2.imencode(".jpg", BOX * 255)[1].tobytes(), "is a JPEG image, but masks"),
+    "BMP": (cv2.imencode(".bmp", BOX * 255)[1].tobytes(), "is a BMP image, but masks"),
+    "GIF": (b"GIF89a" + bytes(99), "is a GIF image, but masks"),
     "half of the rows": (
         png(BOX)[:33] + png(BOX[:4])[33:], "is truncated or cannot be decoded as PNG"
     ),
@@ -130,7 +133,7 @@ def test_no_cut_off_mask_is_taken(tmp_path: Path) -> None:
 
 def test_an_enormous_mask_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(png(np.zeros((1, 1 << 20))))
-    monkeypatch.setattr("vatrack.sailvos.annotate.png.decode", None)
+    monkeypatch.setattr("vatrack.common.png.decode", None)
     with pytest.raises(InputError, match="is 1048576 x 1 pixels, its image 13 x 9"):
         read_amodal(tmp_path / "a.png", SIZE)
 
@@ -143,7 +146,7 @@ def test_masks_of_another_format_are_not_passed_over(small: Path, name: str) -> 
     )
     run(small)  # beside a PNG file they do no harm
     mask.unlink()
-    with pytest.raises(InputError, match=rf"{name}: is a \w+ image, but masks must be PNG images"):
+    with pytest.raises(InputError, match=rf"{name}: is a \w+ image, but masks and id maps must be"):
         run(small)
 
 

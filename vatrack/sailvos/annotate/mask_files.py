@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.image_headers import AGAIN, PNG, name_format, open_regular
-from vatrack.common.images import read_bytes
-from vatrack.sailvos.annotate.png import Stored, read_stored, split_png
+from vatrack.common.image_headers import AGAIN, name_format, open_regular
+from vatrack.common.png import Stored, check_size, read_png
 
 Ids = npt.NDArray[np.integer[Any]]
 
@@ -70,7 +69,7 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
         raise InputError(f"{path}: is truncated or damaged ({error!s:.200}); {AGAIN}") from None
     if dtype.kind not in "iu":
         raise InputError(f"{path}: contains {dtype}, but object ids must be integers; {AGAIN}")
-    _check_size(path, "map", shape, size)
+    check_size(path, shape, size)
     needed = math.prod(shape) * dtype.itemsize
     data = stream.read(needed + 1)
     if len(data) != needed:
@@ -106,62 +105,46 @@ def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | No
             colours and transparency, or the numbers and colours of a palette, show two objects.
     """
     try:
-        data = read_bytes(path)
+        stored = read_png(path, size)
     except FileNotFoundError:
         return None
-    if not data:
-        raise InputError(f"{path}: is empty; {AGAIN}")
-    format_ = name_format(data[:64])
-    if format_ and not data.startswith(PNG):
-        raise InputError(
-            f"{path}: is {format_}, but masks must be PNG images; {AGAIN}, or convert it"
-        )
     try:
-        png = split_png(data)
-        _check_size(path, "mask", (png.height, png.width), size)
-        return _object(read_stored(png))
+        return _object(stored).view(np.uint8)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _object(stored: Stored) -> npt.NDArray[np.uint8]:
-    """Where the object is, uint8 [H, W].
+def _object(stored: Stored) -> npt.NDArray[Any]:
+    """Where the object is, uint8 or bool [H, W].
 
     Raises:
         ValueError: it is ambiguous.
     """
-    samples = stored.samples
+    samples, key = stored.samples, stored.transparent
     if stored.palette is not None:
-        return _palette_object(samples // stored.step, stored.palette)
+        return _palette_object(samples, stored.palette)
     if samples.ndim == 2:
-        if samples.dtype == np.uint8 and stored.transparent is None:
-            return samples.view(np.uint8)
-        colour, alpha = samples != 0, None
+        if samples.dtype == np.uint8 and key is None:
+            return samples
+        colour, alpha = samples != 0, None if key is None else samples != key
     else:
-        blue, green, red = (samples[:, :, channel] for channel in range(3))
-        colour = (blue | green | red) != 0
-        alpha = samples[:, :, 3] != 0 if samples.shape[2] == 4 else None
-    if stored.transparent is not None:
-        key = np.array(stored.transparent)
-        if samples.ndim == 2:
-            alpha = samples != key[0] * stored.step
-        else:
+        colour = samples[..., :3].any(axis=2)
+        alpha = samples[..., 3] != 0 if samples.shape[2] == 4 else None
+        if key is not None:
             alpha = (samples != key).any(axis=2)
-    return _one_of(colour, alpha, "its colours", "its transparency").view(np.uint8)
+    return _one_of(colour, alpha, "its colours", "its transparency")
 
 
 def _palette_object(
-    numbers: npt.NDArray[Any], palette: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint8]:
-    if numbers.max() >= len(palette):
-        raise ValueError(f"uses colour {numbers.max()}, which is not in its palette; {AGAIN}")
-    visible = palette[:, 3] != 0
-    coloured = np.logical_or.reduce(palette[:, :3] != 0, axis=1)
-    indices = numbers.astype(np.intp)
-    by_number, by_colour = indices != 0, coloured[indices]
-    if not np.array_equal(by_number, by_colour):
+    indices: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.bool_]:
+    if indices.max() >= len(palette):
+        raise ValueError(f"uses colour {indices.max()}, which is not in its palette; {AGAIN}")
+    by_index, by_colour = indices != 0, (palette[:, :3] != 0).any(axis=1)[indices]
+    if not np.array_equal(by_index, by_colour):
         raise ValueError(_ambiguous("palette indices", "their colours"))
-    return _one_of(by_number, visible[indices], "its colours", "its transparency").view(np.uint8)
+    visible = (palette[:, 3] != 0)[indices]
+    return _one_of(by_index, visible, "its colours", "its transparency")
 
 
 def _one_of(
@@ -183,17 +166,3 @@ def _ambiguous(first: str, second: str) -> str:
         f"is ambiguous, {first} and {second} show different objects; save it as a greyscale PNG "
         "with 0 outside the object"
     )
-
-
-def _check_size(path: Path, what: str, shape: tuple[int, ...], size: tuple[int, int]) -> None:
-    """Checks that an array of this shape belongs to an image of `size` (width, height).
-
-    Raises:
-        InputError: it does not.
-    """
-    if shape != size[::-1]:
-        found = " x ".join(map(str, shape[::-1]))
-        raise InputError(
-            f"{path}: is {found} pixels, its image {size[0]} x {size[1]}; use {what} and images of "
-            "the same release"
-        )

@@ -1,0 +1,104 @@
+"""PNG files as what is stored in them: samples, palette, transparency; nothing is converted."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.common.errors import InputError
+from vatrack.common.image_headers import (
+    AGAIN,
+    HEADER_BYTES,
+    PNG,
+    name_format,
+    open_image,
+    raw_mode,
+)
+from vatrack.common.images import decode, read_bytes
+
+# By how much neighbouring grey samples of 1, 2 and 4 bits differ where they are spread over 8.
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a PNG file holds.
+
+    Attributes:
+        samples: uint8 or uint16, [H, W] of a grey or palette file (there the indices), [H, W, 3]
+            of a file with colours, [H, W, 4] of one with an alpha channel, which is the last.
+        palette: uint8 [N, 4], red, green, blue and alpha of each index; or None.
+        transparent: the one sample or colour that is transparent; or None.
+    """
+
+    samples: npt.NDArray[Any]
+    palette: npt.NDArray[np.uint8] | None = None
+    transparent: int | tuple[int, ...] | None = None
+
+
+def read_png(path: Path, size: tuple[int, int] | None = None) -> Stored:
+    """Reads a PNG file of any form.
+
+    Args:
+        size: width and height that it must have, in pixels; a file of another size is not decoded.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it cannot be read, is no PNG image, cut off, damaged, an animation, or of
+            another size.
+    """
+    data = read_bytes(path)
+    if data and not data.startswith(PNG):
+        found = name_format(data[:HEADER_BYTES]) or "of an unknown format"
+        raise InputError(
+            f"{path}: is {found}, but masks and id maps must be PNG images; use the PNG file"
+        )
+    image = open_image(path, io.BytesIO(data))
+    if size is not None:
+        check_size(path, image.size[::-1], size)
+    # OpenCV notices wrong checksums and missing rows and keeps 16 bits of colours, Pillow does not.
+    samples: Any = decode(data, cv2.IMREAD_UNCHANGED)
+    damaged = InputError(f"{path}: is truncated or cannot be decoded as PNG; {AGAIN}")
+    if samples is None:
+        raise damaged
+    if image.mode == "P":  # of palettes, only Pillow has the indices
+        try:
+            image.apply_transparency()
+            palette = np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
+            return Stored(np.asarray(image), palette=palette)
+        except Exception:  # what damage raises is not documented
+            raise damaged from None
+    # OpenCV makes an alpha channel of a transparent colour, and spreads few bits over 8.
+    key = image.info.get("transparency")
+    if image.mode == "RGB":
+        return Stored(samples[..., 2::-1], transparent=key)
+    if image.mode in ("1", "L", "I;16"):
+        form = raw_mode(image)
+        if samples.ndim == 3:
+            samples = samples[..., 0]
+        if form in _STEPS:
+            samples = samples // _STEPS[form]
+        if form == "1" and key:
+            key = 1  # Pillow says 255
+        return Stored(samples, transparent=key)
+    return Stored(samples)
+
+
+def check_size(path: Path, shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    """Checks that an array of this shape belongs to an image of `size` (width, height).
+
+    Raises:
+        InputError: it does not.
+    """
+    if shape != size[::-1]:
+        found = " x ".join(map(str, shape[::-1]))
+        raise InputError(
+            f"{path}: is {found} pixels, its image {size[0]} x {size[1]}; use masks, maps and "
+            "images of the same release"
+        )
