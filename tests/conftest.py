@@ -323,7 +323,7 @@ SLOW = (
     "tests/reporting/test_plots.py::test_drawings_depend_on_the_numbers_alone",
     "tests/reporting/test_plots.py::test_nothing_is_said_where_home_cannot_be_written",
     "tests/sailvos/annotate/test_annotate.py::test_same_file_for_any_number_of_processes_and_packed",
-    "tests/sailvos/test_archives.py::test_no_damage_ends_in_a_traceback",
+    "tests/sailvos/archives/test_members.py::test_no_damage_ends_in_a_traceback",
     "tests/sailvos/test_convert.py::test_the_files_do_not_depend_on_how_the_work_is_cut_up",
     "tests/sailvos/test_cuts.py::test_published_names_follow_the_rule",
     "tests/synthetic/test_render.py::test_full_size",

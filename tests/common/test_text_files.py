@@ -19,6 +19,7 @@ from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import check_source, no_such, read_text
 from vatrack.common.value_files import parse_yaml, read_json, read_yaml
 from vatrack.config import load_config
+from vatrack.config.categories import CATEGORIES
 from vatrack.data.store import open_store
 from vatrack.evaluation.io.offsets import find_truth
 from vatrack.evaluation.io.prediction_file import open_predictions
@@ -63,6 +64,10 @@ OFFICIAL = {
     **TRUTH,
     "images": [TRUTH["images"][0] | {"file_name": "a/images/1.jpg"}],
 }
+MODELS = {
+    "categories": [{"id": number, "name": name} for number, name in enumerate(CATEGORIES)],
+    "models": [{"id": 1, "name": "é", "category_id": 1}],
+}
 VALUE = '{"x": [{"y": VALUE}]}'
 READERS = {
     "json": Reader(read_json, '{"a": ["é", 1]}', VALUE),
@@ -75,7 +80,7 @@ READERS = {
     "ground truth": Reader(lambda path: len(find_truth(path)), json.dumps(TRUTH)),
     "official JSON": Reader(lambda path: read_official(path).images, json.dumps(OFFICIAL)),
     "training form": Reader(lambda path: open_store(path).clips, json.dumps(TRUTH), VALUE),
-    "models": Reader(lambda path: read_models(path).known, '[{"name": "é", "category": "car"}]'),
+    "models": Reader(lambda path: read_models(path).known, json.dumps(MODELS)),
     "models, CSV": Reader(lambda path: read_models(path).known, "name,category\né,car\n"),
     "metrics log": Reader(
         lambda path: read_metrics_log(path).training, '{"step": 1, "epoch": 1, "loss": 2}\n'

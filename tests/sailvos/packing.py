@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
+from vatrack.config.dataset import ArchiveConfig
+from vatrack.sailvos.archives.members import read_members
+from vatrack.sailvos.archives.volumes import Archive, open_archives
+from vatrack.sailvos.unpack import unpack
+
+FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.tar.zst", "x.zip"]
+RECORD = ".vatrack-unpack.json"
 # An odd second: DOS times in a zip have even ones.
 MTIME = 1_500_000_000
 
@@ -82,7 +91,52 @@ def contents(folder: Path) -> dict[str, bytes]:
     """All files below a folder but the program's own record."""
     found = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
     return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in found
-        if path.name != ".vatrack-unpack.json"
+        str(path.relative_to(folder)): path.read_bytes() for path in found if path.name != RECORD
     }
+
+
+def checked(path: Path) -> ArchiveConfig:
+    """A file with its size and checksum."""
+    return ArchiveConfig(
+        path=path, size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+
+
+def given_as(*paths: Path | str) -> list[ArchiveConfig]:
+    return [ArchiveConfig(path=Path(path)) for path in paths]
+
+
+def ignore(_: int) -> None:
+    pass
+
+
+def read(*paths: Path) -> dict[str, bytes]:
+    """All files of one archive."""
+    (archive,) = open_archives(given_as(*paths))
+    return read_opened(archive)
+
+
+def read_opened(archive: Archive) -> dict[str, bytes]:
+    """All files of one archive, checked as `unpack` checks them."""
+    for volume in archive.volumes:
+        volume.compare_checksum(ignore)
+    return {
+        member.info.name: b"".join(member.pieces())
+        for member in read_members(archive, ignore)
+        if member.info.isreg()
+    }
+
+
+def do(out: Path, *archives: Path | ArchiveConfig, **options: Any) -> str:
+    """Unpacks into `out`, and says what was done."""
+    given = [
+        path if isinstance(path, ArchiveConfig) else ArchiveConfig(path=path) for path in archives
+    ]
+    return str(unpack(given, out, **options))
+
+
+def stats(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Of all frames: changes whenever one is written again, also with the same content."""
+    paths = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
+    found = {str(path.relative_to(folder)): path.lstat() for path in paths if path.suffix == ".bmp"}
+    return {name: (at.st_ino, at.st_mtime_ns, at.st_ctime_ns) for name, at in found.items()}

@@ -120,8 +120,8 @@ def annotate(
     models: Annotated[
         Path | None,
         typer.Option(
-            help="Categories of the 3-D models: CSV (name,category,id), JSON, or an official "
-            "annotation JSON. Without it, only persons are annotated."
+            help="Categories of the 3-D models: CSV (name,category,id) or an official annotation "
+            "JSON. Without it, only persons are annotated."
         ),
     ] = None,
     processes: Processes = 1,

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
@@ -25,12 +26,41 @@ from vatrack.common.images import is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import check, checking_size, read_members
+from vatrack.sailvos.archives.members import read_members
 from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, OutputTree, Record
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
 _DEEPEST = 6  # folders below the output that `images/` is looked for in, to say what to strip
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """What `unpack` did, and what the raw tree holds now.
+
+    Attributes:
+        archives, complete: how many there are, and how many of them were complete before.
+        files: what became of how many files (`WRITTEN`, `EXISTED`, `ABOVE`, `CLUTTER`).
+        record: where complete archives are noted.
+    """
+
+    out: Path
+    archives: int
+    complete: int
+    files: dict[str, int]
+    record: Path
+    videos: int
+    frames: int
+
+    def __str__(self) -> str:
+        done = [f"{counted(number, 'file')} {fate}" for fate, number in self.files.items()]
+        if self.complete:
+            note = f"recorded in {self.record}; remove it to check them again"
+            done.append(f"{counted(self.complete, 'archive')} already complete ({note})")
+        return (
+            f"unpacked {counted(self.archives, 'archive')} into {self.out}: {', '.join(done)}; "
+            f"{counted(self.videos, 'video folder')} with {counted(self.frames, 'frame')}"
+        )
 
 
 def unpack(
@@ -39,12 +69,12 @@ def unpack(
     strip: int = 0,
     workers: int = 1,
     record: Path | None = None,
-) -> str:
+) -> Unpacked:
     """Unpacks archives into folder `out`; run again, it resumes where an earlier run was stopped.
 
-    Sizes and checksums are compared before anything of an archive is unpacked. Nothing that exists
-    is overwritten, nothing is written outside of `out`, and of what the archives hold only files
-    and folders are made. Files that macOS and Windows add (`is_clutter`) are skipped. What is
+    Given sizes and checksums are compared before anything of an archive is unpacked. Nothing that
+    exists is overwritten, nothing is written outside of `out`, and of what the archives hold only
+    files and folders are made. Files that macOS and Windows add (`is_clutter`) are skipped. What is
     finished is noted in `out`, and not read again as long as the archive's size and time stay the
     same.
 
@@ -54,9 +84,6 @@ def unpack(
         strip: leading folders of the names in the archives to leave out.
         workers: archives unpacked at a time.
         record: JSON file to write at the end: what was unpacked.
-
-    Returns:
-        What this call did and what the raw tree holds now, in a sentence.
 
     Raises:
         InputError: an archive or volume is missing, damaged, or of the wrong size or checksum; a
@@ -75,7 +102,7 @@ def unpack(
         notes = Record(out, strip)
         todo = [archive for archive in opened if not notes.find(archive)]
         _check_space(todo, out, notes)
-        total = sum(archive.size + checking_size(archive) for archive in todo)
+        total = sum(archive.bytes_to_read for archive in todo)
         with (
             scratch_directory(out / f"{RESERVED}-files") as scratch,
             byte_progress("unpacking", total) as advance,
@@ -95,14 +122,8 @@ def unpack(
         totals = {key: sum(entry[key] for entry in entries if entry) for key in ("files", "bytes")}
         found = {"out": str(out), **totals, "videos": len(videos), "frames": frames}
         write_json(record, {**found, "archives": entries}, indent=2)
-    done = [f"{counted(number, 'file')} {fate}" for fate, number in files.items()]
-    if finished := len(opened) - len(todo):
-        note = f"recorded in {notes.path}; remove it to check them again"
-        done.append(f"{counted(finished, 'archive')} already complete ({note})")
-    return (
-        f"unpacked {counted(len(opened), 'archive')} into {out}: {', '.join(done)}; "
-        f"{counted(len(videos), 'video folder')} with {counted(frames, 'frame')}"
-    )
+    finished = len(opened) - len(todo)
+    return Unpacked(out, len(opened), finished, files, notes.path, len(videos), frames)
 
 
 def _strip_advice(out: Path, strip: int) -> str:
@@ -149,7 +170,8 @@ def _unpack_archive(
 ) -> tuple[Counter[str], int]:
     """What became of how many files, and the bytes of those that are there now."""
     counts, size = Counter[str](), 0
-    check(archive, watch)
+    for volume in archive.volumes:
+        volume.compare_checksum(watch)
     for member in read_members(archive, watch):
         if fate := tree.add(member):
             counts[fate] += 1

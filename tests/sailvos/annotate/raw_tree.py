@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import read_json
 from vatrack.sailvos.annotate import annotate_files
 
 WIDTH, HEIGHT, FRAMES = 12, 8, 12
@@ -50,10 +51,11 @@ def write_image(path: Path, image: np.ndarray) -> None:
     assert cv2.imwrite(str(path), image)
 
 
-def write_models(folder: Path, models: Any = None) -> Path:
-    path = folder / "models.json"
-    write_json(path, {"Ped_A": "person", "Car_B": "car"} if models is None else models)
-    return path
+def write_models(folder: Path, models: Mapping[str, str] | None = None) -> None:
+    """Writes `models.csv`, from category (and id, after a comma) by name."""
+    rows = {"Ped_A": "person", "Car_B": "car"} if models is None else models
+    lines = [f"{name},{category}\n" for name, category in rows.items()]
+    (folder / "models.csv").write_text("".join(["name,category,id\n", *lines]))
 
 
 def make_small(folder: Path) -> Path:
@@ -67,7 +69,7 @@ def run(folder: Path, models: bool = True, **options: Any) -> tuple[dict[str, An
     """Annotates the tree of a small video: the file's content and the summary."""
     out = folder.parents[1] / "out.json"
     shown = annotate_files(
-        folder.parent, out, models=folder.parents[1] / "models.json" if models else None, **options
+        folder.parent, out, models=folder.parents[1] / "models.csv" if models else None, **options
     )
     return read_json(out), str(shown)
 

@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import Mini
 from tests.sailvos.annotate.raw_tree import run, write_small
 from vatrack import cli
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import read_json
 from vatrack.config import Config
 from vatrack.config.categories import CATEGORIES
 from vatrack.sailvos import annotate
@@ -133,48 +133,32 @@ def test_only_persons_without_models(mini: Mini, tmp_path: Path) -> None:
     ]
 
 
-def model_files(mini: Mini, folder: Path) -> dict[str, Path]:
-    """The same knowledge in every form that is taken, but for an official JSON."""
-    official = read_json(mini.official("train"))
-    names = {category["id"]: category["name"] for category in official["categories"]}
-    # One category is left empty: that model is left out.
-    rows = [
-        {"name": model["name"], "category": names.get(model["category_id"], ""), "id": model["id"]}
-        for model in official["models"]
-    ]
-    paths = {form: folder / f"{form}.json" for form in ("list", "dict", "bare")} | {
-        "csv": folder / "models.csv"
-    }
-    write_json(paths["list"], rows)
-    write_json(
-        paths["dict"],
-        {row["name"]: {"category": row["category"] or None, "id": row["id"]} for row in rows},
+@pytest.mark.parametrize("numbered", [True, False])
+def test_models_in_a_table(mini: Mini, tmp_path: Path, numbered: bool) -> None:
+    """A table with ids gives what the official JSON has; without them, models are numbered by
+    name."""
+    official, out, table = (
+        read_json(mini.official("valid")),
+        tmp_path / "out.json",
+        tmp_path / "m.csv",
     )
-    write_json(paths["bare"], {row["name"]: row["category"] for row in rows})
-    with paths["csv"].open("w", newline="", encoding="utf-8-sig") as stream:
-        writer = csv.DictWriter(stream, ["id", "name", "category", "note"])
-        writer.writeheader()
-        writer.writerows({**row, "note": "-"} for row in rows)
-    return paths
-
-
-@pytest.mark.parametrize("form", ["list", "dict", "bare", "csv"])
-def test_models_in_every_form(mini: Mini, tmp_path: Path, form: str) -> None:
-    out = tmp_path / "out.json"
-    annotate_files(
-        mini.raw,
-        out,
-        videos=names_file(mini, "valid", tmp_path),
-        models=model_files(mini, tmp_path)[form],
-    )
-    made, official = read_json(out), read_json(mini.official("valid"))
+    categories = {category["id"]: category["name"] for category in official["categories"]}
+    with table.open("w", newline="", encoding="utf-8-sig") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "name", "category", "note"])
+        for model in read_json(mini.official("train"))["models"]:
+            # One category is left empty: that model is left out.
+            category = categories.get(model["category_id"], "")
+            writer.writerow([model["id"] if numbered else "", model["name"], category, "-"])
+    annotate_files(mini.raw, out, videos=names_file(mini, "valid", tmp_path), models=table)
+    made = read_json(out)
     numbers = {
         category["id"]: place for place, category in enumerate(official["categories"], start=1)
     }
     theirs = [
         {**item, "category_id": numbers[item["category_id"]]} for item in official["annotations"]
     ]
-    if form == "bare":
+    if not numbered:
         ids = {model["name"]: model["id"] for model in made["models"]}
         assert sorted(ids.values()) == [ids[name] for name in sorted(ids)], "numbered by name"
         names = {model["id"]: model["name"] for model in official["models"]}
@@ -275,7 +259,7 @@ def test_command(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_small(small.parent, "two")
-    models, out = small.parents[1] / "models.json", small.parents[1] / "out.json"
+    models, out = small.parents[1] / "models.csv", small.parents[1] / "out.json"
     command = [
         "vatrack",
         "annotate",

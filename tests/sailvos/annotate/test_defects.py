@@ -170,7 +170,7 @@ def test_large_object_ids(small: Path) -> None:
 def test_a_name_that_differs_by_case_is_known(small: Path) -> None:
     write_models(
         small.parents[1],
-        {"pED_a": "person", "CAR_B": {"category": "car", "id": 8}, "Unseen": "dog"},
+        {"pED_a": "person", "CAR_B": "car,8", "Unseen": "dog"},
     )
     data, _ = run(small)
     numbers = [
@@ -187,6 +187,6 @@ def test_a_file_of_models_wins_over_the_name(small: Path) -> None:
     data, shown = run(small)
     assert sorted(by_object(data)) == [7]
     assert data["info"]["annotations_left_out"] == {"Ped_A": 3}
-    assert f"models without a category in {small.parents[1] / 'models.json'}" in shown
+    assert f"models without a category in {small.parents[1] / 'models.csv'}" in shown
     write_models(small.parents[1], {"Car_B": "car"})
     assert by_object(run(small)[0])[4]["category_id"] == 1

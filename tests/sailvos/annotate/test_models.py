@@ -20,50 +20,45 @@ from vatrack.synthetic.render import model_name
 
 LISTS = ("categories", "models", "videos", "images", "annotations")
 
-BAD_MODELS: dict[str, tuple[str, str, str]] = {
+CSV = "name,category,id\n"
+# The method's own categories, so that only the models are at fault.
+OFFICIAL = {
+    "categories": [{"id": number, "name": name} for number, name in enumerate(CATEGORIES)],
+    "annotations": [],
+}
+OTHER_FORM = "has no lists of categories and models; it must be CSV with the columns name, category"
+
+BAD_MODELS: dict[str, tuple[str, str]] = {
     "class": (
-        "m.json",
-        '{"Car_B": "boat"}',
+        f"{CSV}Car_B,boat,\n",
         "model Car_B: 'boat' is not a category; use one of person, car,",
     ),
-    "number": ("m.json", '{"Car_B": 3}', "model Car_B: 3 is not a category"),
-    "id": ("m.json", '{"Car_B": {"category": "car", "id": "x"}}', "model Car_B: its id is 'x'"),
+    "id": (f"{CSV}Car_B,car,x\n", "model Car_B: its id is 'x'"),
     "negative": (
-        "m.csv",
-        "name,category,id\nCar_B,car,-1\n",
+        f"{CSV}Car_B,car,-1\n",
         "model Car_B: its id is '-1'; must be an integer from 0, or left out",
     ),
-    "bool": ("m.json", '[{"name": "a", "category": "car", "id": true}]', "model a: its id is True"),
-    "same id": ("m.csv", "name,category,id\na,car,1\nb,car,1\n", "the id 1 is that of a and of b"),
-    "two": ("m.csv", "name,category\na,car\na,dog\n", "model a is listed with two categories"),
-    "text": ("m.json", '"person"', "is not a list of models"),
-    "entry": ("m.json", '[{"name": "a"}]', "{'name': 'a'} needs a name and a category"),
+    "same id": (f"{CSV}a,car,1\nb,car,1\n", "the id 1 is that of a and of b"),
+    "two": ("name,category\na,car\na,dog\n", "model a is listed with two categories"),
     "columns": (
-        "m.csv",
         "model;category\na;car\n",
         "its first line lacks columns; must contain name, category",
     ),
-    "short": (
-        "m.csv",
-        "name,category\na\n",
-        "line 2: does not match the columns of the first line",
-    ),
-    "long": (
-        "m.csv",
-        "name,category\na,car,2,3\n",
-        "line 2: does not match the columns of the first line",
-    ),
-    "bytes": ("m.csv", "name,category\n\udcff,car\n", "cannot be read, not UTF-8"),
-    "cut": ("m.json", '{"Car_B": "car"', "not valid JSON"),
+    "short": ("name,category\na\n", "line 2: does not match the columns of the first line"),
+    "long": ("name,category\na,car,2,3\n", "line 2: does not match the columns of the first line"),
+    "bytes": ("name,category\n\udcff,car\n", "cannot be read, not UTF-8"),
+    "text": ('"person"', OTHER_FORM),
+    "list": ('[{"name": "a", "category": "car"}]', OTHER_FORM),
+    "names": ('{"Car_B": "car"}', OTHER_FORM),
+    "objects": ('{"Car_B": {"category": "car", "id": 3}}', OTHER_FORM),
+    "no models": (json.dumps({**OFFICIAL, "models": []}), OTHER_FORM),
+    "cut": ('{"Car_B": "car"', "not valid JSON"),
     "categories": (
-        "m.json",
         '{"categories": [{"id": 1, "name": "person"}], "models": [{"id": 1}]}',
         "its categories (1) differ from the method's 24",
     ),
-    "no models": ("m.json", "OFFICIAL-NONE", "its list of models is empty"),
     "no name": (
-        "m.json",
-        "OFFICIAL-UNNAMED",
+        json.dumps({**OFFICIAL, "models": [{"id": 3, "category_id": 1}]}),
         "models, id 3: is not complete; give it a name, and an integer as id",
     ),
 }
@@ -71,17 +66,8 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("fault", BAD_MODELS)
 def test_bad_models(tmp_path: Path, fault: str) -> None:
-    name, content, message = BAD_MODELS[fault]
-    categories = [{"id": number, "name": category} for number, category in enumerate(CATEGORIES)]
-    if content == "OFFICIAL-NONE":
-        content = json.dumps(
-            {"models": [], "categories": categories, "videos": [], "images": [], "annotations": []}
-        )
-    if content == "OFFICIAL-UNNAMED":
-        content = json.dumps(
-            {"models": [{"id": 3, "category_id": 1}], "categories": categories, "annotations": []}
-        )
-    path = tmp_path / name
+    content, message = BAD_MODELS[fault]
+    path = tmp_path / ("m.json" if content[0] in '"[{' else "m.csv")
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError) as caught:
         read_models(path)

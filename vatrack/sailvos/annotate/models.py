@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import open_text, read_json
+from vatrack.common.files import open_text
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
 from vatrack.config.categories import CATEGORIES
 
 # Model id (None: not given) and category id (None: none of the 24).
 Known = tuple[int | None, int | None]
-# Name, category and id of a model as a file has them, not checked.
-Listed = tuple[str, object, object]
 
 PERSON = "person"
 PERSON_MARK = "_ped_"
 FORMS = (
-    "it must be CSV with the columns name, category and optionally id; or a JSON list of such "
-    'objects; or a JSON object {name: category}; or an official JSON with "categories" and '
-    '"models"'
+    "it must be CSV with the columns name, category and optionally id, or an official JSON with "
+    "`categories` and `models`"
 )
 
 
@@ -33,7 +30,7 @@ class GivenModels:
 
     Attributes:
         categories: the `categories` list, the 24 in the method's order.
-        models: the `models` list of an official JSON, as it is; empty for other files.
+        models: the `models` list of an official JSON, as it is; empty for CSV.
         known: by model name.
     """
 
@@ -95,12 +92,12 @@ def read_models(path: Path | None) -> GivenModels:
     """Reads the categories of models; None: nothing is given, the categories are numbered 1..24.
 
     Raises:
-        InputError: not one of the forms, a category that is none of the 24, a model with two
-            categories, or an id twice.
+        InputError: neither CSV nor an official JSON, a category that is none of the 24, a model
+            with two categories, or an id twice.
     """
-    path = path and Path(path)
-    official = _read_official(path) if path and not _is_csv(path) else None
-    return official or _read_table(path)
+    if path is None or _is_csv(Path(path)):
+        return _read_table(path and Path(path))
+    return _read_official(Path(path))
 
 
 def _is_csv(path: Path) -> bool:
@@ -113,24 +110,16 @@ def _is_csv(path: Path) -> bool:
 
 
 def _read_table(path: Path | None) -> GivenModels:
-    """Reads models from CSV or plain JSON; checks categories and ids."""
-    numbers: dict[object, int] = {name: number for number, name in enumerate(CATEGORIES, start=1)}
+    """Reads models from CSV; checks categories and ids."""
+    numbers = {name: number for number, name in enumerate(CATEGORIES, start=1)}
     categories = [{"id": id_, "name": name, "supercategory": name} for name, id_ in numbers.items()]
     given = GivenModels(categories, [], {})
-    if path is None:
-        return given
-    owners: dict[object, str] = {}
-    read = _read_csv if _is_csv(path) else _read_json
-    for name, category, number in read(path):
-        if category not in ("", None, *CATEGORIES):
+    owners: dict[int, str] = {}
+    for name, category, number in _read_csv(path) if path else ():
+        if category not in ("", *CATEGORIES):
             raise InputError(
                 f"{path}: model {name}: {category!r} is not a category; use one of "
                 f"{', '.join(CATEGORIES)}, or leave it empty"
-            )
-        if number is not None and (type(number) is not int or number < 0):
-            raise InputError(
-                f"{path}: model {name}: its id is {number!r}; must be an integer from 0, or "
-                "left out"
             )
         if number is not None and owners.setdefault(number, name) != name:
             raise InputError(
@@ -141,12 +130,13 @@ def _read_table(path: Path | None) -> GivenModels:
     return given
 
 
-def _add(given: GivenModels, name: str, values: Known, path: Path) -> None:
+def _add(given: GivenModels, name: str, values: Known, path: Path | None) -> None:
     if given.known.setdefault(name, values)[1] != values[1]:
         raise InputError(f"{path}: model {name} is listed with two categories; keep one of them")
 
 
-def _read_csv(path: Path) -> Iterator[Listed]:
+def _read_csv(path: Path) -> Iterator[tuple[str, str, int | None]]:
+    """Name, category (may be empty) and id of each model."""
     try:
         with open_text(path, newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
@@ -165,45 +155,29 @@ def _read_csv(path: Path) -> Iterator[Listed]:
                         f"{path}: line {reader.line_num}: does not match the columns of "
                         "the first line; correct it"
                     )
-                whole = number.isascii() and number.isdigit() and len(number) < 19
-                yield name, category, int(number) if whole else number or None
+                if number and not (number.isascii() and number.isdigit() and len(number) < 19):
+                    raise InputError(
+                        f"{path}: model {name}: its id is {number!r}; must be an integer from 0, "
+                        "or left out"
+                    )
+                yield name, category, int(number) if number else None
     except csv.Error as error:
         raise InputError(f"{path}: cannot be read as CSV ({error}); {FORMS}") from None
 
 
-def _read_json(path: Path) -> Iterator[Listed]:
-    data = read_json(path)
-    if isinstance(data, dict):
-        data = [
-            {"name": name, **(value if isinstance(value, dict) else {"category": value})}
-            for name, value in data.items()
-        ]
-    if not isinstance(data, list):
-        raise InputError(f"{path}: is not a list of models; {FORMS}")
-    for item in data:
-        if (
-            not isinstance(item, dict)
-            or not isinstance(item.get("name"), str)
-            or "category" not in item
-        ):
-            raise InputError(f"{path}: {item!r:.80} needs a name and a category; {FORMS}")
-        yield item["name"], item["category"], item.get("id")
-
-
-def _read_official(path: Path) -> GivenModels | None:
-    """The models of an official JSON, read only to their end; None where it has no such lists."""
+def _read_official(path: Path) -> GivenModels:
+    """The models of an official JSON, read only to the end of its lists."""
+    lists: dict[str, list[Json]] = {"categories": [], "models": []}
     with open_text(path, errors="replace") as stream:
-        if stream.read(4096).lstrip()[:1] != "{":
-            return None
-    lists: dict[str, list[Json]] = {}
-    for item in read_lists(path):
-        if item.section in ("categories", "models"):
-            lists.setdefault(item.section, []).append(item.value)
-        elif len(lists) == 2:
+        is_object = stream.read(4096).lstrip().startswith("{")
+    for item in read_lists(path) if is_object else ():
+        if item.section in lists:
+            lists[item.section].append(item.value)
+        elif all(lists.values()):
             break
-    if not lists:
-        return None
-    given = GivenModels(lists.get("categories", []), lists.get("models", []), {})
+    if not all(lists.values()):
+        raise InputError(f"{path}: has no lists of categories and models; {FORMS}")
+    given = GivenModels(lists["categories"], lists["models"], {})
     ids = [category.get("id") for category in given.categories]
     names = [category.get("name") for category in given.categories]
     if names != list(CATEGORIES) or not all(type(number) is int for number in ids):
@@ -211,8 +185,6 @@ def _read_official(path: Path) -> GivenModels | None:
             f"{path}: its categories ({len(names)}) differ from the method's 24 (in this order, "
             f"each with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
         )
-    if not given.models:
-        raise InputError(f"{path}: its list of models is empty; {FORMS}")
     for model in given.models:
         if not isinstance(model.get("name"), str) or type(model.get("id")) is not int:
             raise InputError(

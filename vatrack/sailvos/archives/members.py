@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import errno
 import gzip
-import hashlib
 import lzma
 import stat
 import struct
@@ -14,11 +13,10 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from tarfile import EmptyHeaderError, EOFHeaderError  # type: ignore[attr-defined]
+from tarfile import InvalidHeaderError, TruncatedHeaderError  # type: ignore[attr-defined]
 from typing import Any
 
 import zstandard
@@ -69,49 +67,15 @@ class Member:
             InputError: they are damaged, cut off, or packed in a way that is not supported.
         """
         left = self.info.size
-        with _damage_named(self.archive, f"in {self.info.name!r}"), self.opened() as data:
-            while piece := data.read(CHUNK):
-                left -= len(piece)
-                yield piece
+        try:
+            with self.opened() as data:
+                while piece := data.read(CHUNK):
+                    left -= len(piece)
+                    yield piece
             if left:
                 raise EOFError(f"{counted(left, 'byte')} missing")
-
-
-def checking_size(archive: Archive) -> int:
-    """How many bytes `check` reads."""
-    hashed = sum(volume.size for volume in archive.volumes if volume.sha256)
-    return hashed + archive.size * _needs_reading(archive)
-
-
-def check(archive: Archive, watch: Callable[[int], None]) -> None:
-    """Compares checksums, before anything is unpacked.
-
-    That is SHA-256 where it is given, else the one inside a compressed tar, which comes after the
-    data and so takes a pass of its own. (A plain tar has none; a zip has one for each member.)
-
-    Args:
-        watch: is told how many bytes were read; whatever it raises ends the check.
-
-    Raises:
-        InputError: a volume is damaged.
-    """
-    for volume in archive.volumes:
-        if volume.sha256:
-            digest = hashlib.sha256()
-            for block in volume.blocks(watch):
-                digest.update(block)
-            if digest.hexdigest() != volume.sha256:
-                raise InputError(
-                    f"{volume.path}: damaged, its SHA-256 is {digest.hexdigest()} instead of "
-                    f"{volume.sha256}; download it again"
-                )
-    if _needs_reading(archive):
-        for _ in read_members(archive, watch):
-            pass
-
-
-def _needs_reading(archive: Archive) -> bool:
-    return archive.form not in ("tar", "zip") and not all(v.sha256 for v in archive.volumes)
+        except _DAMAGE as error:
+            raise _named(error, self.archive, f"in {self.info.name!r}") from None
 
 
 def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
@@ -123,23 +87,42 @@ def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
     Raises:
         InputError: the archive is cut off or damaged.
     """
-    members = (_zip_members if archive.form == "zip" else _tar_members)(archive, watch)
+    read = _zip_members if archive.form == "zip" else _tar_members
     place = "before its first member"
-    while True:
-        with _damage_named(archive, place):
-            member = next(members, None)
-        if member is None:
-            return
-        yield member
-        place = f"after {member.info.name!r}"
+    try:
+        for member in read(archive, watch):
+            yield member
+            place = f"after {member.info.name!r}"
+    except _DAMAGE as error:
+        raise _named(error, archive, place) from None
 
 
 def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
     joined = _Joined(chain.from_iterable(volume.blocks(watch) for volume in archive.volumes))
-    tar = _Tar.open(fileobj=_DECOMPRESSORS[archive.form](joined), mode="r|", bufsize=1 << 16)
-    while info := tar.next():
-        tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
+    # Volumes that are tars of their own each have an end mark, which ignore_zeros passes over.
+    tar: Any = tarfile.open(  # noqa: SIM115
+        fileobj=_DECOMPRESSORS[archive.form](joined),
+        mode="r|",
+        bufsize=1 << 16,
+        tarinfo=_StrictInfo,
+        ignore_zeros=True,
+        encoding="utf-8",
+    )
+    end = 0  # of the last member
+    while True:
+        info = tar.next()
+        zeros = (info or tar).offset - end
+        if zeros > _LONGEST_END:
+            raise tarfile.ReadError(
+                f"more than {_LONGEST_END} bytes of zeros, as after an unfinished download"
+            )
+        if not info:
+            break
+        end = tar.offset
+        tar.members.clear()  # tarfile would keep them all
         yield Member(archive, info, partial(tar.extractfile, info))
+    if not zeros:
+        raise tarfile.ReadError("the end mark is missing")
 
 
 def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
@@ -157,23 +140,20 @@ def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
             watch(entry.compress_size)
 
 
-@contextmanager
-def _damage_named(archive: Archive, place: str) -> Iterator[None]:
-    """Turns what the libraries raise for damage into an InputError that says where."""
-    try:
-        yield
-    except _DAMAGE as error:
-        # gzip and bz2 tell damage by an OSError without a number; a damaged zip has zipfile look
-        # before the file's beginning. Any other number is the disk's.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise
-        last = archive.volumes[-1].path
-        more = f", and check that no volume after {last.name} is missing"
-        raise InputError(
-            f"{archive.path}: damaged, truncated or not supported {place} "
-            f"({error or type(error).__name__}); download it again"
-            f"{more if last != archive.path else ' or repack it'}"
-        ) from None
+def _named(error: Exception, archive: Archive, place: str) -> Exception:
+    """What the libraries raise for damage, as an InputError that says where; a failing disk's error
+    as it is."""
+    # gzip and bz2 tell damage by an OSError without a number; a damaged zip has zipfile look before
+    # the file's beginning. Any other number is the disk's.
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        return error
+    last = archive.volumes[-1].path
+    more = f", and check that no volume after {last.name} is missing"
+    return InputError(
+        f"{archive.path}: damaged, truncated or not supported {place} "
+        f"({error or type(error).__name__}); download it again"
+        f"{more if last != archive.path else ' or repack it'}"
+    )
 
 
 class _Joined:
@@ -189,24 +169,14 @@ class _Joined:
 
 
 class _StrictInfo(tarfile.TarInfo):
-    """Headers that are damaged or missing are errors; tarfile takes them for the end."""
+    """Damaged and huge headers are errors; tarfile skips the ones, and reads the others."""
 
     @classmethod
     def fromtarfile(cls, tar: Any) -> _StrictInfo:
         try:
-            info = super().fromtarfile(tar)
-        except EOFHeaderError:  # a block of zeros
-            tar.zeros += tarfile.BLOCKSIZE
-            if tar.zeros > _LONGEST_END:
-                fault = f"more than {_LONGEST_END} bytes of zeros, as after an unfinished download"
-                raise tarfile.ReadError(fault) from None
-            raise
-        except tarfile.HeaderError as error:
-            if tar.zeros and isinstance(error, EmptyHeaderError):
-                raise  # the end of the file, after the zeros that belong there
+            return super().fromtarfile(tar)
+        except (InvalidHeaderError, TruncatedHeaderError) as error:
             raise tarfile.ReadError(str(error)) from None
-        tar.zeros = 0
-        return info
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> _StrictInfo:
@@ -214,9 +184,3 @@ class _StrictInfo(tarfile.TarInfo):
         if info.type in _NAME_TYPES and info.size > _LONGEST_HEADER:
             raise tarfile.ReadError(f"a header of {counted(info.size, 'byte')}")
         return info
-
-
-class _Tar(tarfile.TarFile):
-    # Volumes that are tars of their own each have an end mark, which ignore_zeros passes over.
-    tarinfo, ignore_zeros, encoding = _StrictInfo, True, "utf-8"
-    zeros = 0  # bytes of zeros since the last member

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, count, product
 from pathlib import Path
+from string import ascii_lowercase
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
@@ -19,9 +21,9 @@ _VOLUME = re.compile(
     r"(.+\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst))([._-]?part[._-]?|\.)(\d+|[a-z]{2,4})",
     re.IGNORECASE,
 )
-_ZIP_VOLUME = re.compile(r"\.(z|zip\.)\d+$", re.IGNORECASE)
 # Suffixes of compressed tars that are made of the letters that `split` counts with.
 _COMPRESSIONS = {"gz", "xz", "zst", "lz", "lzma", "lzo", "br"}
+_ZIP_VOLUME = re.compile(r"\.(z|zip\.)\d+$", re.IGNORECASE)
 _SIGNATURES = {  # what a file of each form begins with
     b"\x1f\x8b": "gz",
     b"BZh": "bz2",
@@ -42,28 +44,39 @@ class Volume:
     sha256: str | None  # None: not compared
 
     def blocks(self, watch: Callable[[int], None]) -> Iterator[bytes]:
-        """Its bytes: as many as were measured, also where it has grown since.
+        """Its bytes.
 
         Args:
             watch: is told how many were read; whatever it raises ends the reading.
 
         Raises:
-            InputError: it has become shorter.
+            InputError: its size has changed.
         """
         with self.path.open("rb") as file:
-            left = self.size
-            while left:
-                try:
-                    block = file.read(min(left, CHUNK))
-                except OSError as error:
-                    raise OSError(error.errno, error.strerror, str(self.path)) from None
-                if not block:
-                    raise InputError(
-                        f"{self.path}: was shortened while it was read; download it again"
-                    )
-                left -= len(block)
-                watch(len(block))
-                yield block
+            try:
+                while block := file.read(CHUNK):
+                    watch(len(block))
+                    yield block
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path)) from None
+            if file.tell() != self.size:
+                raise InputError(
+                    f"{self.path}: changed its size while it was read; wait for the end of its "
+                    "download and run again"
+                )
+
+    def compare_checksum(self, watch: Callable[[int], None]) -> None:
+        """Compares its SHA-256, where one is given; raises as `blocks`, and for another one."""
+        if not self.sha256:
+            return
+        digest = hashlib.sha256()
+        for block in self.blocks(watch):
+            digest.update(block)
+        if digest.hexdigest() != self.sha256:
+            raise InputError(
+                f"{self.path}: damaged, its SHA-256 is {digest.hexdigest()} instead of "
+                f"{self.sha256}; download it again"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,11 @@ class Archive:
     @property
     def size(self) -> int:
         return sum(volume.size for volume in self.volumes)
+
+    @property
+    def bytes_to_read(self) -> int:
+        """Every volume is read once, and once more before that if it has a checksum."""
+        return self.size + sum(volume.size for volume in self.volumes if volume.sha256)
 
 
 def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
@@ -119,9 +137,7 @@ def _look(file: ArchiveConfig) -> Volume:
 def _find_form(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(tarfile.BLOCKSIZE)
-    # Only the first volume has a mark; the last one of x.z01 is called x.zip.
-    last = path.suffix.lower() == ".zip" and path.with_suffix(".z01").exists()
-    if last or head.startswith(b"PK\x07\x08") or _ZIP_VOLUME.search(path.name):
+    if head.startswith(b"PK\x07\x08") or _ZIP_VOLUME.search(path.name):
         raise InputError(
             f"{path}: is a volume of a zip; join all volumes with `zip -s 0 first.zip --out "
             "whole.zip` (first.zip.001 and the like with `cat first.zip.* > whole.zip`)"
@@ -149,43 +165,41 @@ def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfi
     paths = {file.path for file in given}
     groups: dict[tuple[Path, str], dict[str, ArchiveConfig]] = {}
     for file in given:
-        path, found = file.path, _VOLUME.fullmatch(file.path.name)
-        # x.tar.gz is a volume only where x.tar.gy is one: the 181st that `split` makes.
-        if found and (
-            found[3].lower() not in _COMPRESSIONS
-            or path.with_name(path.name[:-1] + chr(ord(path.name[-1]) - 1)) in paths
-        ):
-            groups.setdefault((path.with_name(found[1]), found[2]), {})[found[3]] = file
-        else:
-            groups[path, ""] = {"": file}
-    return [(path, _in_order(f"{path}{mark}", files)) for (path, mark), files in groups.items()]
+        path, name, mark, number = file.path, file.path.name, "", ""
+        if found := _VOLUME.fullmatch(name):
+            first = path.with_name(f"{found[1]}{found[2]}{'a' * len(found[3])}")
+            # x.tar.gz is a volume only beside x.tar.aa.
+            if found[3].lower() not in _COMPRESSIONS or first in paths:
+                name, mark, number = found.groups()
+        groups.setdefault((path.with_name(name), mark), {})[number] = file
+    return [
+        (path, _in_order(path, mark, files) if mark else [*files.values()])
+        for (path, mark), files in groups.items()
+    ]
 
 
-def _in_order(stem: str, files: dict[str, ArchiveConfig]) -> list[ArchiveConfig]:
-    """Volumes by their numbers (digits or letters).
+def _in_order(path: Path, mark: str, files: dict[str, ArchiveConfig]) -> list[ArchiveConfig]:
+    """Volumes by their numbers: 00, 01, … or 1, 2, … 10 or aa, ab, ….
 
     Raises:
-        InputError: the first or one between others is missing. Data would not always show it: a
-            volume may begin where a member does.
+        InputError: the first or one between others is missing (data would not always show it: a
+            volume may begin where a member does), or they are numbered in another way.
     """
-    numbers = sorted(files, key=lambda number: int(number or "0", 36))
-    first = numbers[0].lower().lstrip("0")
-    if first.strip("a") and first != "1":
-        wanted = "a" * len(first) if first.isalpha() else f"{1:0{len(numbers[0])}}"
-        raise InputError(
-            f"{stem}{wanted}: the first volume is missing; download it and list it, too"
-        )
-    for before, number in pairwise(numbers):
-        if before.isdigit():
-            zero, wanted = "0", f"{int(before) + 1:0{len(before)}}"
-        else:
-            head = before.lower().rstrip("z") or "y"  # nothing comes after zz
-            zero, wanted = "a", (head[:-1] + chr(ord(head[-1]) + 1)).ljust(len(before), "a")
-        # `split` takes longer ones in the end: yz, zaaa and 89, 9000.
-        if number.lower() not in (wanted, wanted + 2 * zero):
+    numbers = sorted(files, key=lambda number: (len(number), number.lower()))
+    first = numbers[0]
+    expected: Iterator[str]
+    if first.isdigit():
+        expected = (f"{number:0{len(first)}}" for number in count(min(int(first), 1)))
+    else:
+        letters = (product(ascii_lowercase, repeat=width) for width in count(len(first)))
+        expected = map("".join, chain.from_iterable(letters))
+    for number, wanted in zip(numbers, expected, strict=False):
+        if number.lower() != wanted:
             raise InputError(
-                f"{stem}{wanted}: is missing between volumes {before} and {number}; download it "
-                "and list it, too"
+                f"{path}{mark}{wanted}: is missing before volume {number}; download it and list "
+                "it, too. If all volumes are there and only numbered otherwise (89, 9000; yz, "
+                f"zaaa), join them with `cat {path.name}{mark}* > {path.name}`, or split with "
+                "`split -d -a 4`"
             )
     return [files[number] for number in numbers]
 
