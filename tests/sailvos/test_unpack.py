@@ -32,6 +32,7 @@ from tests.sailvos.packing import (
     stats,
     video,
 )
+from vatrack.common import progress
 from vatrack.common.errors import InputError
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.sailvos import unpack as unpacking
@@ -525,3 +526,17 @@ def test_python_gets_numbers(tmp_path: Path) -> None:
     assert unpack(given_as(first, second), out) == Unpacked(
         out, 2, 1, {WRITTEN: 3, EXISTED: 1}, out / RECORD, videos=2, frames=7
     )
+
+
+def test_a_log_gets_a_line_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("vatrack.common.progress.time.monotonic", lambda: now)
+    with progress.byte_progress("unpacking", 10_000_000_000) as advance:
+        for _ in range(25):
+            now += 10.0
+            advance(100_000_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "unpacking: 2.4 of 10.0 GB, about 13 min left"
