@@ -157,6 +157,23 @@ def tiny_run(
     return run, out
 
 
+@pytest.fixture(scope="module")
+def narrow_trunk() -> Iterator[None]:
+    """The networks of a file are small ones; not those of programs and workers."""
+    from tests.models.small import narrow_trunks
+
+    with narrow_trunks():
+        yield
+
+
+@pytest.fixture
+def served_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of `ordered_map` need not load PyTorch."""
+    from tests.server import SERVER
+
+    monkeypatch.setattr("vatrack.common.parallel.get_context", lambda _: SERVER)
+
+
 @dataclass(frozen=True)
 class Mini:
     """A rendered set with its index, scores and clips."""
