@@ -1,12 +1,11 @@
 """A predictor without a network: squares that move, a new track every third frame.
 
-`python -m tests.api.stub OUT VIDEO...` tracks videos with it and prints after each the peak of its
-memory in kB.
+`python -m tests.api.stub VIDEO OUT` tracks a video with it and prints the peak of its memory in kB.
 """
 
 from __future__ import annotations
 
-import re
+import resource
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -63,13 +62,13 @@ def make_predictor() -> predictor.Predictor:
     return predictor.Predictor(model, settings(), torch.device("cpu"))
 
 
-def main(out: str, *videos: str) -> None:
+def main(video: str, out: str) -> None:
     from vatrack.api.track import track_videos
 
     setattr(predictor, "FramePredictor", Squares)  # noqa: B010
-    for _ in track_videos(make_predictor(), videos, Path(out)):
-        # getrusage would give the peak of the process that started this one, if that was higher.
-        print(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0])
+    for _ in track_videos(make_predictor(), [video], Path(out)):
+        pass
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 if __name__ == "__main__":

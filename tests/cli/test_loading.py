@@ -7,17 +7,17 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import TinyData, make_tiny_data, tiny_config
-from tests.server import start_command
 from tests.training.interrupted import differences, finish
 from vatrack.config import Backbone, Method
 
@@ -42,17 +42,18 @@ class Command:
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         method = ["--method", "vatrack", "--backbone", "resnet18", "--images", str(self.images)]
         self.arguments = [name, "--config", str(folder / "config.yaml"), *method]
-        self._environment = {"VATRACK_TEST": str(folder), "PYTHONPATH": str(REPOSITORY)}
-        self._shown = folder / "output", folder / "errors"
+        self._mark = f"VATRACK_TEST={folder}"
 
-    def start(self, *more: object) -> BaseProcess:
-        """The command as a process that need not load PyTorch."""
-        for path in self._shown:
-            path.write_text("")
-        self._process = start_command(
-            [*self.arguments, *map(str, more)], self._environment, *self._shown
+    def start(self, *more: object) -> subprocess.Popen[str]:
+        name, value = self._mark.split("=")
+        return subprocess.Popen(
+            [sys.executable, "-m", "vatrack", *self.arguments, *map(str, more)],
+            env=os.environ | {name: value, "PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-        return self._process
 
     def resume(self) -> None:
         """What `train` does, without loading PyTorch anew."""
@@ -60,33 +61,26 @@ class Command:
         finish(run, TinyData(self._annotations, self.images), self.out)
 
     def processes(self) -> list[int]:
-        """All that descend from this command and live: of its session, or started from it as
-        programs, which have its environment."""
-        found, mark = [], f"VATRACK_TEST={self._environment['VATRACK_TEST']}".encode()
-        for folder in Path("/proc").glob("[0-9]*"):
+        """All that descend from this command and live."""
+        found = []
+        for folder in Path("/proc").iterdir():
             try:
-                state, _, _, session, *_ = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-                marked = mark in (folder / "environ").read_bytes().split(b"\0")
+                marked = self._mark.encode() in (folder / "environ").read_bytes().split(b"\0")
+                state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
             except OSError:
                 continue
-            if (marked or int(session) == self._process.pid) and state not in "ZX":
+            if folder.name.isdigit() and marked and state not in "ZX":
                 found.append(int(folder.name))
         return found
 
-    def wait(self, status: int) -> tuple[str, str]:
-        """Its output and errors; nothing is left."""
-        self._process.join(SECONDS)
-        output, errors = (path.read_text() for path in self._shown)
-        assert self._process.exitcode == status, output + errors
+    def end(self, process: subprocess.Popen[str], status: int) -> str:
+        """The one line of its errors, or its output where all went well; nothing is left."""
+        output, errors = process.communicate(timeout=SECONDS)
+        assert process.returncode == status, output + errors
         deadline = time.monotonic() + 10
         while self.processes():
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.1)
-        return output, errors
-
-    def end(self, status: int) -> str:
-        """The one line of its errors, or its output where all went well."""
-        output, errors = self.wait(status)
         assert "Traceback" not in output + errors
         if status == 0:
             assert errors == ""
@@ -94,11 +88,6 @@ class Command:
         (line,) = errors.splitlines()
         assert line.startswith("vatrack: error: ")
         return line
-
-    def run(self, status: int, *more: object) -> str:
-        """Starts it and waits for its end."""
-        self.start(*more)
-        return self.end(status)
 
 
 TRAINING = {"epochs": 1, "validate_from": 1, "batch_size": 2}
@@ -156,11 +145,11 @@ def test_a_damaged_frame_ends_a_training_which_is_resumed_when_it_is_fixed(
     options = ("--annotations", tiny_data.annotations, "--out", command.out)
     restore = damage(frame)
     for _ in range(1 + (name == "launch")):  # launch: the old job is not waited for
-        line = command.run(2, *options)
+        line = command.end(command.start(*options), 2)
         assert line.startswith(f"vatrack: error: {frame}: truncated, 1000 of ")
     restore()
     if name == "launch":
-        assert f"{command.out}: 1 epoch" in command.run(0, *options)
+        assert f"{command.out}: 1 epoch" in command.end(command.start(*options), 0)
     else:
         command.resume()
     assert differences(undisturbed, command.out) == []
@@ -182,12 +171,12 @@ def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
         "--frames",
         tiny_data.annotations / "valid/joint.json",
     )
-    line = command.run(2, *options)
+    line = command.end(command.start(*options), 2)
     assert line.startswith(f"vatrack: error: {frame}: truncated, 1000 of ")
     assert not [path for path in tmp_path.iterdir() if "predictions" in path.name]
     if workers:
         restore()
-        command.run(0, *options)
+        command.end(command.start(*options), 0)
         assert out.exists()
 
 
@@ -213,11 +202,11 @@ def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
     process = command.start(*options)
     deadline = time.monotonic() + SECONDS
     while len(found := command.processes()) < 3:
-        assert time.monotonic() < deadline and process.is_alive()
+        assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.005)
     for child in set(found) - {process.pid}:
         os.kill(child, number)
-    assert message in command.end(2)
+    assert message in command.end(process, 2)
     command.resume()
     assert differences(undisturbed, command.out) == []
 
@@ -249,17 +238,22 @@ def test_processes_that_predict_end_together(
     )
     deadline = time.monotonic() + SECONDS
     while len(found := predicting(command.processes())) < 2:
-        assert time.monotonic() < deadline and process.is_alive()
+        assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.005)
     if whom == "group":
-        os.killpg(process.pid or 0, number)
+        os.killpg(process.pid, number)
     else:
-        os.kill((process.pid or 0) if whom == "command" else found[0], number)
-    output, errors = command.wait(status)
+        os.kill(process.pid if whom == "command" else found[0], number)
+    output, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == status, output + errors
     # Python's own, of a process whose parent was killed before it had sent it its work.
     orphaned = number == signal.SIGKILL == -status and "EOFError" in errors
     assert orphaned or "Traceback" not in output + errors
     assert message in errors
+    deadline = time.monotonic() + 10
+    while command.processes():
+        assert time.monotonic() < deadline, "a process is left"
+        time.sleep(0.1)
     assert not (folder / "p.jsonl").exists()
     assert number == signal.SIGKILL == -status or list(folder.iterdir()) == []
 
