@@ -157,6 +157,23 @@ def tiny_run(
     return run, out
 
 
+@pytest.fixture(scope="module")
+def narrow_trunk() -> Iterator[None]:
+    """The networks of a file are small ones; not those of programs and workers."""
+    from tests.models.small import narrow_trunks
+
+    with narrow_trunks():
+        yield
+
+
+@pytest.fixture
+def served_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of `ordered_map` need not load PyTorch."""
+    from tests.server import SERVER
+
+    monkeypatch.setattr("vatrack.common.parallel.get_context", lambda _: SERVER)
+
+
 @dataclass(frozen=True)
 class Mini:
     """A rendered set with its index, scores and clips."""
@@ -206,20 +223,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-# These share what is slow to make (the cluster; the workflow that ran to its end, in
-# tests/workflow/conftest.py), so one worker gets all files of a group.
+# These share what is slow to make (the cluster; the workflow that ran to its end and the server of
+# commands, in tests/workflow/conftest.py), so one worker gets all files of a group.
 CLUSTER = "tests/slurm/"
 FINISHED = (
     "tests/workflow/test_end_to_end.py",
     "tests/workflow/test_logger.py",
     "tests/workflow/test_shards.py",
     "tests/workflow/test_variants.py",
+    "tests/workflow/test_own_data.py",
+    "tests/workflow/test_cut_rules.py",
+    "tests/workflow/test_data_stages.py",
 )
 # What takes longest goes first, or one worker would be left with it in the end.
 FIRST = (
     CLUSTER,
     *FINISHED,
-    "tests/workflow/test_own_data.py",
     "tests/training/test_resume.py",
     "tests/cli/test_loading.py",
     "tests/training/test_distributed.py",

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.server import start_command
 from tests.video.videos import sample_image, write_video
 from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
@@ -243,40 +244,28 @@ def test_a_stop_in_the_middle_leaves_whole_files(
     assert left(tmp_path / "out") == ["v"] and no_threads()
 
 
-def started(arguments: list[object]) -> subprocess.Popen[str]:
-    # A shell in the background hands SIGINT down as ignored.
-    code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from vatrack.cli import main; main()"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_command_can_be_stopped(
     checkpoint: Path, tmp_path: Path, number: int, code: int
 ) -> None:
-    source, out = write_video(tmp_path / "v.mp4", 3000), tmp_path / "out"
-    process = started(["track", source, "--checkpoint", checkpoint, "--out", out, "--score", 0])
+    source, out = write_video(tmp_path / "v.mp4", 500), tmp_path / "out"
+    words = ["track", source, "--checkpoint", checkpoint, "--out", out, "--score", 0]
+    shown = tmp_path / "shown"
+    process = start_command([str(word) for word in words], {}, shown, shown)
     deadline = time.monotonic() + 120
     while not any(path.stat().st_size for path in out.glob(".v.*/predictions.jsonl")):
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline and process.is_alive()
         time.sleep(0.02)
-    process.send_signal(number)
-    shown, errors = process.communicate(timeout=60)
-    assert process.returncode == code, shown + errors
+    os.kill(process.pid or 0, number)
+    process.join(60)
+    errors = shown.read_text()
+    assert process.exitcode == code, errors
     told = f"signal {int(number)}: completing the results up to this frame, then this process ends"
     assert told in errors
     assert "stopped; results so far are complete" in errors and "Traceback" not in errors
     assert left(out) == ["v"] and left(out / "v") == FILES
     about = yaml.safe_load((out / "v/run.yaml").read_text())
-    assert not about["complete"] and 0 < about["frames"] < 3000
+    assert not about["complete"] and 0 < about["frames"] < 500
     assert len(times(out / "v/overlay.mp4")) == about["frames"]
 
 

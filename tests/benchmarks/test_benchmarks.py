@@ -14,7 +14,7 @@ from benchmarks.measure import Case, check, load
 from benchmarks.switches import AS_CONFIGURED, GPU_ONLY, METRICS, SWITCHES, measured, moves
 from benchmarks.table import PAGE, RESULTS, read_results, table, updated
 from tests.conftest import TinyData
-from tests.training.interrupted import SERVER
+from tests.server import SERVER
 from vatrack.config import ComputeConfig, RunConfig
 
 FIELDS = {"case", "way", "stage", "seconds", "ratio", "peak_mb", "gflop"}

@@ -404,6 +404,7 @@ def read_all(path: Path, form: tuple[MaskType, ...]) -> list[list[int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("served_workers")
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_processes_that_build_at_the_same_time(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
@@ -435,6 +436,7 @@ def count_all(number: int, file: AnnotationFile) -> tuple[int, list[int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("served_workers")
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name: str) -> None:
     file = AnnotationFile(write(tmp_path / name), BOTH)

@@ -70,6 +70,7 @@ def arguments(truth: Path, found: Path, out: Path) -> list[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("served_workers")
 def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     expected = metrics_of(joint, predictions)
@@ -494,6 +495,7 @@ def test_tracks_of_two_classes_are_counted(command, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("served_workers")
 def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     lines = predictions[::-1]  # the last video comes first
@@ -565,6 +567,7 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("served_workers")
 def test_tracks_of_the_other_mask_type_are_refused(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     truth, found = write_inputs(tmp_path, joint, predictions)

@@ -141,6 +141,7 @@ def test_the_variants_are_different(evaluated: Whole) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("served_workers")
 def test_a_shard_does_not_depend_on_its_processes(tmp_path: Path) -> None:
     inputs = write(tmp_path, *ten_videos())
     again = tmp_path / "again"

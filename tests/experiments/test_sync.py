@@ -4,7 +4,6 @@ between."""
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -32,6 +31,7 @@ from tests.experiments.experiments import (
     running,
     send,
 )
+from tests.server import SERVER
 from vatrack.common.errors import InputError
 from vatrack.config import Config, Method
 from vatrack.experiments import content
@@ -47,19 +47,9 @@ AP50 = [("AP50 visible", 0, 61.5), ("results image visible/AP50", 0, 61.5)]
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
 
-@pytest.fixture(scope="module")
-def processes() -> Any:
-    """Makes processes in milliseconds, from one that has MLflow imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["tests.experiments.experiments", "mlflow.store.tracking.sqlalchemy_store"]
-    )
-    return context
-
-
-def send_together(processes: Any, *arguments: tuple[Any, ...]) -> None:
+def send_together(*arguments: tuple[Any, ...]) -> None:
     """Calls `send` in processes that run at the same time."""
-    started = [processes.Process(target=send, args=each) for each in arguments]
+    started = [SERVER.Process(target=send, args=each) for each in arguments]
     for process in started:
         process.start()
     for process in started:
@@ -229,10 +219,10 @@ def test_a_folder_reached_by_another_path_is_no_copy(results: Path, folder: Path
     assert sync(link).run_id == run_id
 
 
-def test_results_that_were_moved_keep_their_store(tmp_path: Path, processes: Any) -> None:
+def test_results_that_were_moved_keep_their_store(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new place"
     folder = make_run(old / "mini/runs/run", config(old), lines=3)
-    send_together(processes, (folder,))  # in a process of its own: MLflow remembers folders
+    send_together((folder,))  # in a process of its own: MLflow remembers folders
     run_id = Store(old / "mlflow.db").run(folder)
     old.rename(new)
     folder = new / "mini/runs/run"
@@ -521,13 +511,13 @@ def test_damaged_final_metrics_are_not_the_stores_fault(
         sync(folder)
 
 
-def test_killed_at_any_moment(results: Path, store: Store, folder: Path, processes: Any) -> None:
+def test_killed_at_any_moment(results: Path, store: Store, folder: Path) -> None:
     run = config(results)
     whole = 0.0
     for name in ("first", "second"):  # the first one also starts what processes are made from
         place = make_run(folder.with_name(f"{folder.name}_{name}"), run, lines=10)
         begun = time.monotonic()
-        send_together(processes, (place, 16))
+        send_together((place, 16))
         whole = time.monotonic() - begun
     make_run(folder, run)
     begin(folder, resume=False)
@@ -539,28 +529,28 @@ def test_killed_at_any_moment(results: Path, store: Store, folder: Path, process
             (folder / "metrics.json").write_text(
                 json.dumps({f"m{number}": number / 3 for number in range(40)})
             )
-        process = processes.Process(target=send, args=(folder, 16))
+        process = SERVER.Process(target=send, args=(folder, 16))
         process.start()
         process.join(chance.uniform(0, whole))
         killed += process.is_alive()
         process.kill()
         process.join()
     assert killed > 10
-    send_together(processes, (folder, 8))
+    send_together((folder, 8))
     final = [(f"results/m{number}", 0, number / 3) for number in range(40)]
     assert store.points(store.run(folder)) == sorted(expected(folder) + final)
 
 
-def test_two_processes_at_once(results: Path, store: Store, folder: Path, processes: Any) -> None:
+def test_two_processes_at_once(results: Path, store: Store, folder: Path) -> None:
     for attempt in range(4):
         place = make_run(folder.with_name(f"{folder.name}_{attempt}"), config(results), lines=60)
-        send_together(processes, (place, 8), (place, 8))
+        send_together((place, 8), (place, 8))
         assert store.points(store.run(place)) == expected(place)
 
 
-def test_runs_that_start_together_share_a_new_store(tmp_path: Path, processes: Any) -> None:
+def test_runs_that_start_together_share_a_new_store(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / "runs" / name, config(tmp_path), lines=5) for name in "abc"]
-    send_together(processes, *((folder,) for folder in folders))
+    send_together(*((folder,) for folder in folders))
     store = Store(tmp_path / "mlflow.db")
     assert len(store.ask("SELECT DISTINCT experiment_id FROM runs")) == 1
     for folder in folders:
@@ -608,10 +598,10 @@ def test_a_training_that_begins_during_the_call(
     assert store.points(new) == expected(folder)
 
 
-def test_a_store_that_was_deleted_is_filled_again(tmp_path: Path, processes: Any) -> None:
+def test_a_store_that_was_deleted_is_filled_again(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "runs/run", config(tmp_path), lines=4)
     for _ in range(2):  # in fresh processes: MLflow keeps connections
-        send_together(processes, (folder,))
+        send_together((folder,))
         store = Store(tmp_path / "mlflow.db")
         assert store.points(store.run(folder)) == expected(folder)
         for path in tmp_path.glob("ml*"):

@@ -18,7 +18,6 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
@@ -26,6 +25,7 @@ from typing import Any
 
 from tests.built_once import commands_built_once
 from tests.fuzz.targets import TARGETS, Target, make_inputs, prepare, tree, uses_numbers
+from tests.server import SERVER
 
 SECONDS = 60  # a case that takes longer hangs
 MESSAGE = 4000  # characters of the longest message
@@ -207,11 +207,10 @@ def fuzz(cases: int, seed: int, inputs: Path, only: str = "") -> Iterator[Verdic
     chosen = [place for place, target in enumerate(TARGETS) if only in target.name]
     shares = [place for place in chosen for _ in range(TARGETS[place].weight)]
     tasks = sorted((shares[number % len(shares)], number) for number in range(cases))
-    context = get_context("spawn")
     while tasks:
         now, tasks = tasks[:BATCH], tasks[BATCH:]
-        here, there = context.Pipe(duplex=False)
-        child = context.Process(target=_batch, args=(there, now, seed, inputs))
+        here, there = SERVER.Pipe(duplex=False)
+        child = SERVER.Process(target=_batch, args=(there, now, seed, inputs))
         child.start()
         there.close()
         done = 0

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from functools import cache
+from typing import Any
+from unittest.mock import patch
 
 import torch
+from torch import nn
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from vatrack.common.structures import Targets
 from vatrack.config import Backbone, Method, ModelConfig, ProposalConfig, SamplerConfig
 from vatrack.data.batches import PairBatch
+from vatrack.models.backbone import BUILDERS
 from vatrack.models.detector import Detector, build
 
 SMALL = ModelConfig(
@@ -37,17 +43,33 @@ HEIGHT, WIDTH = 64, 96
 def small_network(method: Method, seed: int = 0) -> Detector:
     """A network of few weights, the same for every call, and so is the generator's state after
     it."""
-    network, state = _built(method, seed)
+    network, state = _built(method, seed, BUILDERS[Backbone.RESNET18])
     torch.manual_seed(seed)  # also those of GPUs
     torch.set_rng_state(state)
     return deepcopy(network)
 
 
 @cache
-def _built(method: Method, seed: int) -> tuple[Detector, torch.Tensor]:
+def _built(method: Method, seed: int, _: object) -> tuple[Detector, torch.Tensor]:
     """Drawing the weights takes longer than copying them."""
     torch.manual_seed(seed)
     return build(method, SMALL, Backbone.RESNET18), torch.get_rng_state()
+
+
+class _Narrow(ResNet):
+    def _make_layer(self, block: Any, planes: int, *given: Any, **more: Any) -> nn.Sequential:
+        return super()._make_layer(block, planes // 4, *given, **more)
+
+
+def narrow_resnet(weights: None, norm_layer: Any) -> ResNet:
+    """In place of ResNet-18: one block a stage with a quarter of the channels, 0.3 instead of 11
+    million weights."""
+    return _Narrow(BasicBlock, [1, 1, 1, 1], norm_layer=norm_layer)
+
+
+def narrow_trunks() -> AbstractContextManager[Any]:
+    """Here, and in the processes that tests.server starts, ResNet-18 is a narrow one."""
+    return patch.dict(BUILDERS, {Backbone.RESNET18: narrow_resnet})
 
 
 def random_targets(

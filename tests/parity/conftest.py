@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,12 @@ from tests.parity import networks
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _golden_weights_are_dropped() -> Iterator[None]:
-    """Those of all networks together are almost a gigabyte."""
+def _golden_weights_are_dropped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Those of all networks together are almost a gigabyte; the processes of `pytest -n` share
+    them in a folder."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        networks.drawn.append(tmp_path_factory.getbasetemp().parent / "golden_weights")
+        networks.drawn[0].mkdir(exist_ok=True)
     yield
+    networks.drawn.clear()
     networks.entry.cache_clear()

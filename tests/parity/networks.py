@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from tests.parity.golden import Case, recipe
 from vatrack.config import Backbone, Method, ModelConfig
 from vatrack.models.detector import Detector, build
+
+# A folder for drawn tensors, where several processes of pytest share it.
+drawn: list[Path] = []
 
 
 @cache
@@ -17,7 +24,15 @@ def entry(name: str, shape: tuple[int, ...], override: tuple[float, ...] | None)
     """One tensor of the recipe: networks share most of theirs, and drawing one anew takes as long
     as computing with it."""
     overrides = None if override is None else {name: override}
-    return torch.from_numpy(recipe().entry(name, shape, overrides))
+    if not drawn:
+        return torch.from_numpy(recipe().entry(name, shape, overrides))
+    path = drawn[0] / f"{hashlib.sha256(repr((name, shape, override)).encode()).hexdigest()}.npy"
+    if not path.exists():
+        part = path.with_suffix(f".{os.getpid()}")
+        with part.open("wb") as stream:
+            np.save(stream, recipe().entry(name, shape, overrides))
+        part.rename(path)
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
 def golden_weights(shapes: Mapping[str, Sequence[int]], backbone: str) -> dict[str, torch.Tensor]:

@@ -1,12 +1,8 @@
-"""Trainings in processes of their own that can be killed; a server that has PyTorch loaded already
-starts them in no time."""
+"""Trainings in processes of their own that can be killed."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,16 +13,14 @@ from typing import Any
 import torch
 
 from tests.conftest import TinyData, tiny_config
+from tests.server import SERVER, be_a_program, trunks
 from vatrack.common import logs
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training import loop
+from vatrack.training.step import Updater
 from vatrack.weights.checkpoint import load
 
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["tests.training.interrupted", "torchvision.ops", "vatrack.training.loop"]
-)
 TIMES = {"seconds_per_iteration", "time"}
 SHORT: dict[str, Any] = {
     "epochs": 3,
@@ -53,18 +47,10 @@ def _work(
     out: Path,
     prepare: Callable[..., None] | None,
     arguments: tuple[Any, ...],
+    builders: dict[str, Any],
 ) -> None:
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell in the background ignores it, and so would its children
-    multiprocessing.set_start_method(
-        "fork", force=True
-    )  # as a program does; workers would come from the server
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
-    log = (out.parent / f"{out.name}.log").open("a")
-    os.dup2(log.fileno(), 1)
-    os.dup2(log.fileno(), 2)
+    log = out.parent / f"{out.name}.log"
+    be_a_program(log, log, builders)
     logs.configure()
     if prepare:
         prepare(*arguments)
@@ -78,8 +64,9 @@ def start(
     prepare: Callable[..., None] | None = None,
     *arguments: Any,
 ) -> BaseProcess:
-    """Starts or continues a training; `prepare` is called in its process first."""
-    process = SERVER.Process(target=_work, args=(run, data, out, prepare, arguments))
+    """Starts or continues a training with the trunk of this process; `prepare` is called in its
+    process first."""
+    process = SERVER.Process(target=_work, args=(run, data, out, prepare, arguments, trunks()))
     process.start()
     return process
 
@@ -90,6 +77,18 @@ def finish(run: RunConfig, data: TinyData, out: Path) -> None:
     process.join(300)
     log = (out.parent / f"{out.name}.log").read_text()
     assert process.exitcode == 0, log
+
+
+def slowly() -> None:
+    """For `start`: a pause after each step, so that there is time to kill it between two."""
+    step = Updater.step
+
+    def paused(self: Updater, *arguments: Any) -> dict[str, torch.Tensor]:
+        terms = step(self, *arguments)
+        time.sleep(0.1)
+        return terms
+
+    Updater.step = paused  # type: ignore[method-assign]
 
 
 def wait_for(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import torch
 
 from tests.conftest import TinyData, make_tiny_data, tiny_config
+from tests.server import start_command
 from tests.training import interrupted
 from tests.training.interrupted import lines, wait_for
 from vatrack.common.errors import InputError
@@ -24,6 +23,8 @@ from vatrack.data.frames import AnnotationFile
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load
+
+pytestmark = pytest.mark.usefixtures("narrow_trunk")
 
 # What torchrun would set for the first of two processes.
 NAMES = {
@@ -63,19 +64,16 @@ def command(config: Path, method: Method, data: TinyData, out: Path) -> list[str
     """`vatrack train` in two processes; returns what each shows."""
     words = ["train", "--config", config, "--method", method, "--backbone", "resnet18"]
     words += ["--annotations", data.annotations, "--images", data.images, "--out", out]
+    shown = [out.parent / f"shown_{rank}" for rank in range(2)]
     started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "vatrack", *map(str, words)],
-            env=os.environ | names,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for names in names_of(2)
+        start_command([str(word) for word in words], names, path, path)
+        for names, path in zip(names_of(2), shown, strict=True)
     ]
-    shown = [process.communicate(timeout=300)[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0], shown
-    return shown
+    for process in started:
+        process.join(300)
+    texts = [path.read_text() for path in shown]
+    assert [process.exitcode for process in started] == [0, 0], texts
+    return texts
 
 
 def _name(names: dict[str, str]) -> None:

@@ -20,6 +20,8 @@ from vatrack.data.transforms import network_input
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load
 
+pytestmark = pytest.mark.usefixtures("narrow_trunk")
+
 
 def _run(folder: Path, policy: str, **training: object) -> RunConfig:
     settings = {"epochs": 1, "validate_from": 1, "batch_size": 2, "log_every": 1, **training}

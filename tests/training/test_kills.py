@@ -6,13 +6,16 @@ import os
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import TinyData
 from tests.training.kills import Kills, kill
 
-KILLS = int(os.environ.get("VATRACK_KILLS", "10"))
+KILLS = int(os.environ.get("VATRACK_KILLS", "6"))
 SEED = int(os.environ.get("VATRACK_KILL_SEED", random.randrange(10**6)))
 
 
+@pytest.mark.usefixtures("narrow_trunk")
 def test_a_training_that_is_disturbed_ends_as_if_nothing_had_happened(
     tiny_data: TinyData, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from vatrack.config import Backbone, Method, RunConfig, load_run_config
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load
 
+pytestmark = pytest.mark.usefixtures("narrow_trunk")
+
 
 def _run(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
     return tiny_config(folder, **training).for_run(method, Backbone.RESNET18)

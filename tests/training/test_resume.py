@@ -20,6 +20,7 @@ from tests.training.interrupted import (
     finish,
     lines,
     short_run,
+    slowly,
     start,
     wait_for,
 )
@@ -28,6 +29,8 @@ from vatrack.common.files import read_json
 from vatrack.config import RunConfig
 from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
+
+pytestmark = pytest.mark.usefixtures("narrow_trunk")
 
 
 def config(folder: Path, frozen_stages: int = 4, **training: object) -> RunConfig:
@@ -39,7 +42,7 @@ def config(folder: Path, frozen_stages: int = 4, **training: object) -> RunConfi
 
 
 def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
-    process = start(config(out, **training), data, out)
+    process = start(config(out, **training), data, out, slowly)
     wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -73,7 +76,7 @@ def test_steps_between_two_saves_are_made_again(tiny_data: TinyData, tmp_path: P
     """Killed in the second epoch; the whole network is trained."""
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "run"
     finish(config(undisturbed, frozen_stages=0), tiny_data, undisturbed)
-    process = start(config(out, frozen_stages=0), tiny_data, out)
+    process = start(config(out, frozen_stages=0), tiny_data, out, slowly)
     wait_for(
         lambda: (out / "metrics.jsonl").exists() and any(line["epoch"] == 2 for line in lines(out)),
         process,
@@ -282,7 +285,7 @@ def test_a_signal_saves_the_state_and_ends_the_training(
 ) -> None:
     out = tmp_path / "run"
     run = config(out, epochs=1, workers=1)
-    process = start(run, tiny_data, out)
+    process = start(run, tiny_data, out, slowly)
     wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
     os.kill(process.pid, number)
     process.join(60)
@@ -340,7 +343,7 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
 ) -> None:
     out = tmp_path / "run"
     run = config(out, epochs=3, keep_checkpoints="best")
-    process = start(run, tiny_data, out)
+    process = start(run, tiny_data, out, slowly)
     wait_for((out / "checkpoints" / "epoch_01.pt").exists, process)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
@@ -361,8 +364,9 @@ def test_a_second_training_in_the_same_folder_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
-    process = start(config(out), tiny_data, out)
-    wait_for((out / "metrics.jsonl").exists, process)
+    validating = tmp_path / "validating"
+    process = start(config(out), tiny_data, out, _validate_slowly, validating, tmp_path / "obeyed")
+    wait_for(validating.exists, process)
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(FolderBusy, match="another training is running in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)

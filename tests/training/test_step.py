@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import shutil
+from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 import torch
 
 from tests.conftest import tiny_config
-from tests.models.small import random_pairs, small_network
+from tests.models.small import narrow_trunks, random_pairs, small_network
 from tests.training.interrupted import lines
 from vatrack.common.device import mixed_type
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.batches import PairBatch
+from vatrack.models.backbone import ResidualTrunk
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import NotFinite
@@ -25,6 +28,15 @@ from vatrack.training.start import placed
 from vatrack.training.state import BatchIndex
 from vatrack.training.step import Updater, make_optimizer, pair_seeds
 
+
+@pytest.fixture
+def narrow_trunk() -> Iterator[None]:
+    """For a test alone."""
+    with narrow_trunks():
+        yield
+
+
+narrow = pytest.mark.usefixtures("narrow_trunk")
 HERE = Processes(torch.device("cpu"))
 SGD = {"name": "sgd", "learning_rate": 0.0025}
 START = BatchIndex(0, 0)
@@ -55,6 +67,7 @@ def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@narrow
 def test_steps_reduce_the_loss_of_a_fixed_batch(tmp_path: Path) -> None:
     updater = _updater(tmp_path)
     batch = random_pairs(Method.VATRACK, (2, 1))
@@ -71,6 +84,7 @@ def test_sgd_has_momentum_and_decay_on_every_trainable_parameter(tmp_path: Path)
     assert len(group["params"]) == sum(p.requires_grad for p in model.parameters())
 
 
+@narrow
 @pytest.mark.parametrize("precision", ["bfloat16", "mixed", "float16"])
 def test_mixed_precision_gives_nearly_the_same_loss(precision: str, tmp_path: Path) -> None:
     batch = _one_pair()
@@ -94,6 +108,7 @@ def test_mixed_takes_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> Non
     assert mixed_type("float32", torch.device("cuda")) is None
 
 
+@narrow
 def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -> None:
     updater = _updater(tmp_path, precision="float16", ema_decay=0.5)
     updater.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
@@ -110,6 +125,7 @@ def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -
     assert updater.scaler.get_scale() == 2.0**59
 
 
+@narrow
 @pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
 def test_a_first_step_that_overflows_leaves_no_trace(optimizer: str, tmp_path: Path) -> None:
     batch = _one_pair()
@@ -207,8 +223,14 @@ def test_a_running_mean_follows_the_weights(tmp_path: Path) -> None:
     assert _updater(tmp_path).best_weights is not None
 
 
+@narrow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch compiles for the CPU with g++")
-def test_a_compiled_trunk_computes_the_same_and_keeps_its_names(tmp_path: Path) -> None:
+def test_a_compiled_trunk_computes_the_same_and_keeps_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The neck as a program; of the trunk, whose programs take g++ minutes, the graphs alone."""
+    graphs = partialmethod(torch.nn.Module.compile, backend="aot_eager")
+    monkeypatch.setattr(ResidualTrunk, "compile", graphs)
     plain, compiled = _updater(tmp_path), _updater(tmp_path, compile=True)
     batch = random_pairs(Method.VATRACK, (2, 1))
     expected, found = (updater.step(batch, 1e-3, START) for updater in (plain, compiled))
@@ -275,6 +297,7 @@ def test_gradients_that_are_not_finite_are_named(tmp_path: Path) -> None:
     assert _same(_weights(updater), before)
 
 
+@narrow
 def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
     batch = _one_pair()
     settings: dict[str, Any] = {"precision": "float16", "ema_decay": 0.9}

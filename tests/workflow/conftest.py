@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.workflow.served import served_commands
 from tests.workflow.snake import Workflow
 
 # A set and a network so small that the whole road takes about a minute; it learns nothing that is
@@ -57,6 +59,18 @@ TINY: dict[str, Any] = {
 }
 # No process of its own for the training, which loads PyTorch once more; `finished` has one.
 IN_PLACE = {"cluster": "debug"}
+
+
+@pytest.fixture(scope="session")
+def served_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with served_commands(tmp_path_factory.mktemp("served")) as python:
+        yield python
+
+
+@pytest.fixture
+def served(served_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The jobs of a workflow start in no time. Those of `finished` are programs of their own."""
+    monkeypatch.setattr("sys.executable", str(served_python))
 
 
 @pytest.fixture

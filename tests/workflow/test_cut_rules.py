@@ -15,6 +15,8 @@ from vatrack.common.files import read_json, write_json
 from vatrack.common.images import read_image
 from vatrack.sailvos.layout import list_videos
 
+pytestmark = pytest.mark.usefixtures("served")
+
 
 @pytest.fixture
 def mirror(tiny: Workflow) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from vatrack.common.files import read_json
 from vatrack.config.dataset import SyntheticConfig
 from vatrack.synthetic.render import render
 
+pytestmark = pytest.mark.usefixtures("served")
+
 TARGETS = ["annotations"]
 
 

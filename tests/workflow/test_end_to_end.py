@@ -17,6 +17,8 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 
+pytestmark = pytest.mark.usefixtures("served")  # `finished` ran without it
+
 DATA_STAGES = [
     "synth",
     "validate",

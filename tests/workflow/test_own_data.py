@@ -151,6 +151,7 @@ def test_two_datasets_have_folders_of_their_own(tmp_path: Path, file: str, name:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("served")
 def test_to_the_tables(tmp_path: Path) -> None:
     workflow = _workflow(tmp_path, frames=2).changed(
         model={**TINY["model"], "class_weights": "uniform"},
@@ -183,6 +184,7 @@ def _with_config(folder: Path, name: str, images: Path, joint: Path) -> Workflow
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("served")
 def test_kins_to_the_tables(tmp_path: Path) -> None:
     """It has no tracks."""
     write_kins(tmp_path)

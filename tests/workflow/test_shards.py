@@ -10,6 +10,8 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 
+pytestmark = pytest.mark.usefixtures("served")  # `finished` ran without it
+
 RUN = "runs/vatrack__resnet18"
 SAME = ("predictions.jsonl.gz", "metrics.json", "details.json", "evaluation.yaml")
 METRICS = f"results/tiny/{RUN}/metrics.json"

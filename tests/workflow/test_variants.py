@@ -8,8 +8,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.workflow.conftest import IN_PLACE
 from tests.workflow.snake import Workflow
+
+pytestmark = pytest.mark.usefixtures("served")  # `finished` ran without it
 
 TABLES = "results/tiny/tables/tables.html"
 RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "views"]

@@ -43,6 +43,7 @@ def problems(draw: st.DrawFn) -> tuple[Json, list[Json]]:
         first_image=draw(st.sampled_from([1, 7])),
     )
     classes = draw(st.sampled_from([1, 2, 5]))
+    del joint["categories"][6:]  # pycocotools takes as long for each, whatever there is of it
     wrong_class = draw(st.booleans())
     grid = draw(
         st.sampled_from([1, 8, 20])
