@@ -664,6 +664,7 @@ def test_a_store_in_a_folder_that_cannot_be_written(
     error = OSError(30, "Read-only file system")
     monkeypatch.setattr(tempfile, "TemporaryFile", raising(error))
     expect(only("MLflow"), "fails", "read-only file system", "mlflow.tracking_uri")
+    expect(only("MLflow", results="a%b"), "fails", "a%b/mlflow.db", "mlflow.tracking_uri")
 
 
 @contextmanager

@@ -21,11 +21,12 @@ from tests.experiments.experiments import (
     expected,
     make_run,
     running,
+    wait_for,
 )
 from vatrack.config import Method, RunConfig
 from vatrack.experiments import log as experiment_log
 from vatrack.experiments.identity import begin, read_identity
-from vatrack.experiments.log import EndNote, ExperimentLog, log_evaluation, watch
+from vatrack.experiments.log import ExperimentLog, log_evaluation, watch
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -50,17 +51,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begun(run: RunConfig, folder: Path, resume: bool = False) -> ExperimentLog:
-    """The copy of a training that begins now."""
+    """The log of a training that begins now."""
     log = ExperimentLog.start(run, folder, resume)
-    assert isinstance(log, ExperimentLog)
+    assert log is not None
     return log
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not what():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.05)
 
 
 def measured(store: Store, run_id: str) -> list[tuple[str, int, float]]:
@@ -104,17 +98,6 @@ def test_curves_are_live(
     assert store.status(run_id) == "FAILED"
 
 
-def test_no_system_metrics_where_they_are_off(results: Path, store: Store, folder: Path) -> None:
-    run = config(results, mlflow={"system_metrics": False})
-    make_run(folder, run, lines=3)
-    with running(folder):
-        log = begun(run, folder)
-        wait_for(lambda: store.path.exists() and sent(store, folder))
-        time.sleep(0.5)
-        log.close("FINISHED")
-    assert store.points(store.run(folder)) == expected(folder)
-
-
 def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, folder: Path) -> None:
     run = config(results, mlflow={"system_metrics": False})
     make_run(folder, run, lines=3)
@@ -126,6 +109,7 @@ def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, fol
         wait_for(lambda: store.status(first) == "RUNNING")
         add_lines(folder, 4, 3)
         log.close("FINISHED")
+        # Without what MLflow measures: it is off.
         assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
         (folder / "metrics.jsonl").unlink()
         begun(run, folder).close("FINISHED")
@@ -258,6 +242,7 @@ def test_an_end_that_cannot_be_noted_hides_no_error(
         with pytest.warns(UserWarning, match=message):
             log.close("FAILED")
     assert store.status(store.run(folder)) == "FAILED"
+    assert sync(folder).status == "FAILED", "what the store knows stays"
 
 
 def test_final_metrics_are_added(results: Path, store: Store, folder: Path) -> None:
@@ -283,11 +268,10 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
                 UserWarning,
                 match=r"cannot be written from jobs on .*machines; .* set MLFLOW_TRACKING_URI",
             ):
-                note = ExperimentLog.start(run, folder)
-            assert isinstance(note, EndNote)
+                log = begun(run, folder)
             add_lines(folder, 1, 6)
             wait_for(lambda: sent(store, folder))
-            note.close("FAILED")
+            log.close("FAILED")
     run_id = store.run(folder)
     assert store.status(run_id) == "FAILED"
     with watch(run, folder):  # once more, from where it was
@@ -356,12 +340,21 @@ def test_without_mlflow_one_warning(
             match="MLflow is not installed; once it is installed, `vatrack mlflow-sync .*` uploads "
             "the run",
         ):
-            note = ExperimentLog.start(run, folder)
-        assert isinstance(note, EndNote)
-        note.close("FAILED")
+            log = begun(run, folder)
+        log.close("FAILED")
     sync(folder)  # elsewhere, later
     run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FAILED", expected(folder))
+
+
+def test_a_refused_path_only_warns(tmp_path: Path) -> None:
+    run = config(tmp_path)
+    folder = make_run(tmp_path / "a%b/runs/run", run, lines=2)
+    with pytest.warns(UserWarning, match=r"with %; set mlflow\.tracking_uri, or rename the folder"):
+        begun(run, folder).close("FINISHED")
+    sync(folder, f"sqlite:///{tmp_path}/other.db")
+    other = Store(tmp_path / "other.db")
+    assert other.status(other.run(folder)) == "FINISHED"
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:

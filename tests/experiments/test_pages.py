@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
-import termios
-import time
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from tests.experiments.experiments import Store, config, make_run
+from tests.experiments.experiments import Store, config, free_port, make_run, wait_for
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.config import Method
@@ -32,7 +25,7 @@ from vatrack.experiments import content
 from vatrack.experiments.client import StoreError
 from vatrack.experiments.content import run_name
 from vatrack.experiments.identity import begin
-from vatrack.experiments.pages import HOST, PREFIX, check_server, links, serve
+from vatrack.experiments.pages import HOST, PREFIX, check_server, links
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -101,10 +94,18 @@ def test_a_name_tells_method_backbone_label_and_seed(tmp_path: Path, label: str,
     assert run_name(config(tmp_path, Method.VATRACK_2BBOX, seed=3, run_label=label)) == name
 
 
-def test_every_run_of_a_comparison_has_a_colour_of_its_own(tmp_path: Path) -> None:
-    runs = [config(tmp_path, method, seed=seed) for method in Method for seed in range(3)]
-    colours = {content.tags(tmp_path, run)["mlflow.runColor"] for run in runs}
-    assert len(colours) == len(runs)
+def test_a_label_is_a_tag_and_part_of_the_name(tmp_path: Path) -> None:
+    plain, labelled = (config(tmp_path, run_label=label) for label in ("", "e6"))
+    known = content.tags(tmp_path, plain)
+    assert content.tags(tmp_path, labelled) == known | {"run_label": "e6"}
+    assert "run_label" not in known
+    assert content.params(labelled) == content.params(plain)
+    colours = {
+        content.tags(tmp_path, config(tmp_path, method, seed=seed))["mlflow.runColor"]
+        for method in Method
+        for seed in range(3)
+    }
+    assert len(colours) == 12, "each run of a comparison has its own"
 
 
 def test_the_description_has_the_main_metrics(results: Path, store: Store, folder: Path) -> None:
@@ -118,28 +119,27 @@ def test_the_description_has_the_main_metrics(results: Path, store: Store, folde
     text = store.tags(run_id)[NOTE]
     first, _, last = text.partition("\n\n")
     assert first.splitlines() == [
-        "- **amodal**: vAP50 78.7, vAP 34.2, AP50 80.3",
-        "- **visible**: vAP50 81.1",
-        "- **hidden parts**: IoU 41.2",
+        "- vAP50 amodal 78.71, vAP50 visible 81.15, vAP amodal 34.18, AP50 amodal 80.27, "
+        "hidden IoU 41.20",
         "- chosen: epoch 3, the highest video/amodal/AP, 8.40 above epoch 2",
-        "- trained for 7 min 21 s on cpu, 2 threads: 3 epochs, 609 iterations of 8 pairs",
+        "- trained: 3 epochs in 7 min 21 s",
     ]
     assert "vatrack with resnet18, seed 0, on mini" in last
     assert f"tags.comparison = '{store.tags(run_id)['comparison']}'" in last
 
 
-def test_a_description_that_somebody_wrote_is_kept(
-    results: Path, store: Store, folder: Path
-) -> None:
+def test_what_somebody_wrote_in_mlflow_is_kept(results: Path, store: Store, folder: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     make_run(folder, config(results), lines=2)
     run_id = sync(folder).run_id
     client = MlflowClient(tracking_uri=f"sqlite:///{store.path}")
     client.set_tag(run_id, NOTE, "my own")
+    client.update_run(run_id, name="the best")
     finish(folder)
     assert "metrics.json" in sync(folder).sent
     assert store.tags(run_id)[NOTE] == "my own"
+    assert store.tags(run_id)["mlflow.runName"] == "the best"
 
 
 def test_what_the_last_stages_make_is_sent(tmp_path: Path) -> None:
@@ -169,18 +169,6 @@ def test_what_the_last_stages_make_is_sent(tmp_path: Path) -> None:
     assert sync(folder).sent == ("tables",)
     (root / "report.html").write_text("a new one")
     assert sync(folder).sent == ("report.html",)
-
-
-def test_a_run_that_somebody_renamed_keeps_its_name(
-    results: Path, store: Store, folder: Path
-) -> None:
-    from mlflow.tracking import MlflowClient
-
-    make_run(folder, config(results), lines=1)
-    run_id = sync(folder).run_id
-    MlflowClient(tracking_uri=f"sqlite:///{store.path}").update_run(run_id, name="the best")
-    sync(folder)
-    assert store.tags(run_id)["mlflow.runName"] == "the best"
 
 
 def test_saved_views_and_addresses(tmp_path: Path) -> None:
@@ -230,119 +218,37 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
         links("http://127.0.0.1:9", "http://127.0.0.1:9")
 
 
-@dataclass
-class Shown:
-    """`vatrack mlflow-ui` on a terminal of its own.
-
-    Attributes:
-        terminal: the other end of the terminal.
-        server: number of MLflow's process.
-        said: what has been read from the terminal.
-    """
-
-    command: subprocess.Popen[bytes]
-    terminal: IO[bytes]
-    port: int
-    server: int
-    said: str
-
-
-@pytest.fixture
-def shown(results: Path, folder: Path) -> Iterator[Shown]:
-    """The pages of a store with runs, when they can be opened."""
-    sync(make_run(folder, config(results), lines=1))
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
-    master, slave = pty.openpty()
-    words = ["mlflow-ui", "--results", str(results), "--port", str(port)]
-    quiet = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
-    command = subprocess.Popen(
-        [sys.executable, "-m", "vatrack", *words],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env={key: value for key, value in os.environ.items() if key not in quiet},
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY),
-    )
-    os.close(slave)
-    with os.fdopen(master, "r+b", buffering=0) as terminal:
-        said = b""
-        while b"to stop." not in said:
-            said += terminal.read(1000)
-        assert answers(port), "the links are shown when they work"
-        pid = command.pid
-        server = int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
-        yield Shown(command, terminal, port, server, said.decode())
-    for pid in (command.pid, server):
-        with contextlib.suppress(ProcessLookupError):  # where a test has failed
-            os.killpg(pid, signal.SIGKILL)
-    command.wait()
-
-
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def gone(port: int) -> bool:
-    """Whether nothing answers there any more, after some time at most."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if not answers(port):
-            return True
-        time.sleep(0.3)
-    return False
-
-
-def test_the_server_runs_without_telemetry_and_ends_with_the_command(
-    shown: Shown, results: Path
+def test_the_links_then_the_server_without_telemetry_until_ctrl_c(
+    results: Path, folder: Path, tmp_path: Path
 ) -> None:
-    assert re.search(rf"http://127\.0\.0\.1:{shown.port}/#/experiments/\d+/runs\?", shown.said)
-    environment = Path(f"/proc/{shown.server}/environ").read_text().split("\0")
-    assert {"MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"} <= set(environment)
-    with urllib.request.urlopen(f"http://{HOST}:{shown.port}/health", timeout=60) as answer:
-        assert answer.read() == b"OK"
-    shown.terminal.write(b"\x03")
-    assert shown.command.wait(30) == 0
-    assert gone(shown.port)
-    assert shown.terminal.read(5000).strip() == b"^C", "the links stay in view"
-    assert str(shown.port) in (results / "mlflow_ui.log").read_text()
-
-
-@pytest.mark.slow
-def test_a_closed_terminal_ends_the_server(shown: Shown) -> None:
-    shown.terminal.close()
-    assert shown.command.wait(30) == 128 + signal.SIGHUP
-    assert gone(shown.port)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_command_alone_ends_the_server(
-    shown: Shown, number: signal.Signals
-) -> None:
-    shown.command.send_signal(number)
-    assert shown.command.wait(30) == 128 + number
-    assert gone(shown.port)
-
-
-@pytest.mark.slow
-def test_a_server_that_dies_ends_the_command(shown: Shown, results: Path) -> None:
-    os.kill(shown.server, signal.SIGKILL)
-    assert shown.command.wait(30) == 1
-    assert gone(shown.port)  # MLflow's own child, which answered
-    said = shown.terminal.read(5000).decode()
-    assert "vatrack: error: MLflow: the server stopped: " in said
-    assert said.endswith(f"; see {results / 'mlflow_ui.log'}\r\n")
-
-
-def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = tmp_path / "python"
-    broken.write_text("#!/bin/sh\necho loading\necho no such module >&2\nexit 3\n")
-    broken.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(broken))
-    log = tmp_path / "log"
-    with pytest.raises(StoreError, match=f"^the server stopped: no such module; see {log}$"):
-        serve("sqlite:///x.db", 1, log, lambda: pytest.fail("nothing answers"))
+    sync(make_run(folder, config(results), lines=1))
+    port, quiet = free_port(), ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+    words = ["mlflow-ui", "--results", str(results), "--port", str(port)]
+    with (tmp_path / "said").open("wb") as said:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "vatrack", *words],
+            stdout=said,
+            stderr=said,
+            env={key: value for key, value in os.environ.items() if key not in quiet},
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: answers(port) or command.poll() is not None)
+        first, *_ = (tmp_path / "said").read_text().partition("Ctrl-C stops it.")
+        assert re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/\d+/runs\?", first)
+        environment = Path(f"/proc/{command.pid}/environ").read_text().split("\0")
+        assert {"MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"} <= set(environment)
+        with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=60) as answer:
+            assert answer.read() == b"OK"
+        assert "GET" not in (tmp_path / "said").read_text(), "the links stay in view"
+        os.killpg(command.pid, signal.SIGINT)  # as a terminal does
+        command.wait(30)
+        wait_for(lambda: not answers(port))
+    finally:
+        if command.poll() is None:
+            os.killpg(command.pid, signal.SIGKILL)

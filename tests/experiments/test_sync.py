@@ -33,9 +33,9 @@ from tests.experiments.experiments import (
     send,
 )
 from vatrack.common.errors import InputError
-from vatrack.config import Method
+from vatrack.config import Config, Method
 from vatrack.experiments import content
-from vatrack.experiments.client import StoreError, experiment_id, sqlite_path, sqlite_uri, store_uri
+from vatrack.experiments.client import StoreError, experiment_id, sqlite_path, store_uri
 from vatrack.experiments.content import read_points
 from vatrack.experiments.identity import begin, end, identify, read_identity
 from vatrack.experiments.store import sync
@@ -292,24 +292,6 @@ def test_a_moved_run_keeps_its_identity(results: Path, store: Store, folder: Pat
     assert sync(moved).run_id == run_id
 
 
-# Several in one path, because a new database takes seconds.
-@pytest.mark.parametrize("name", ["a b/a#b%", "a%20b/why? a=b/ä ü"])
-def test_any_path_can_be_a_stores(tmp_path: Path, name: str) -> None:
-    folder = make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2)
-    sync(folder)
-    assert sync(folder).sent == ()
-    (database,) = tmp_path.rglob("*.db")
-    assert database == tmp_path / name / "mlflow.db"
-    with closing(sqlite3.connect(database)) as store:
-        ((count,),) = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss/all'")
-    assert count == 2
-    assert {path.name for path in (tmp_path / name / "mlartifacts").rglob("*.*")} == {
-        "config.yaml",
-        "environment.json",
-    }
-    assert {path.name for path in tmp_path.iterdir()} == {name.partition("/")[0]}
-
-
 @pytest.mark.parametrize("free", [20, 400])
 def test_a_disk_that_fills_while_the_store_is_made(small_disk: Path, free: int) -> None:
     """One line, nothing half-made, and the same call makes it when there is room."""
@@ -331,12 +313,25 @@ def test_a_disk_that_fills_while_the_store_is_made(small_disk: Path, free: int) 
     assert CREATED in sync(folder).sent
 
 
-def test_addresses() -> None:
-    for path in (Path("/a/b c.db"), Path("/a?/b#.db"), Path("/a%3F/b.db")):
-        assert sqlite_path(sqlite_uri(path)) == path
-    assert [sqlite_path(uri) for uri in ("http://h:1/x", "sqlite://", "postgresql:///x")] == [
-        None
-    ] * 3
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b"])
+def test_a_path_that_would_mean_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    folder = make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2)
+    mark = name[1]
+    with pytest.raises(InputError, match=rf"with \{mark}; set mlflow.tracking_uri, or rename"):
+        sync(folder)
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_paths_of_addresses() -> None:
+    known = {
+        "sqlite:////a/b c.db": Path("/a/b c.db"),
+        "sqlite+pysqlite:///b.db?timeout=5": Path("b.db"),
+        "sqlite:///file:/a/b.db?uri=true": Path("/a/b.db"),
+        "http://h:1/x": None,
+        "sqlite://": None,
+        "postgresql:///x": None,
+    }
+    assert {uri: sqlite_path(uri) for uri in known} == known
 
 
 def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,6 +348,14 @@ def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = config(tmp_path, mlflow={"tracking_uri": "sqlite:///mine.db"})
     assert store_uri(tmp_path / "run", run) == "sqlite:///mine.db"
+
+
+def test_labels_seeds_and_datasets_share_a_store(tmp_path: Path) -> None:
+    stores = set()
+    for name in ("mini", "mine"):
+        for run in Config(dataset={"name": name}, seeds=(0, 1), run_label="e6").runs():
+            stores.add(store_uri(tmp_path / "results" / name / "runs" / run.name, run))
+    assert stores == {f"sqlite:///{tmp_path}/results/mlflow.db"}
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -380,15 +383,6 @@ def test_who_holds_the_folder_tells_whether_it_runs(
         assert store.status(run_id) == "RUNNING"
 
 
-def test_what_its_process_says_of_an_end_stays(results: Path, store: Store, folder: Path) -> None:
-    make_run(folder, config(results), lines=2)
-    with running(folder):
-        begin(folder, resume=False)
-        run_id = sync(folder, status="FAILED").run_id
-        assert store.status(run_id) == "FAILED"
-    assert sync(folder).status == store.status(run_id) == "FAILED"
-
-
 def test_every_store_learns_how_a_training_ended(
     results: Path, store: Store, folder: Path, tmp_path: Path
 ) -> None:
@@ -397,13 +391,14 @@ def test_every_store_learns_how_a_training_ended(
         begin(folder, resume=False)
         run_id = sync(folder).run_id
         end(folder, "FAILED")
-    ended = identify(folder).ended
+    identity = identify(folder)
     copy = shutil.copytree(folder, folder.with_name(f"{folder.name}_copy"))
-    sync(folder, f"sqlite:///{tmp_path / 'other.db'}")
+    assert CREATED in sync(folder, f"sqlite:///{tmp_path / 'other.db'}").sent
+    assert read_identity(folder) == identity
     for made, place in ((Store(tmp_path / "other.db"), folder), (store, folder), (store, copy)):
         sync(place)
         asked = "SELECT status, end_time FROM runs WHERE run_uuid = ?"
-        assert made.ask(asked, made.run(place)) == [("FAILED", ended)]
+        assert made.ask(asked, made.run(place)) == [("FAILED", identity.ended)]
     with running(folder):
         begin(folder, resume=True)
         sync(folder)
@@ -638,22 +633,6 @@ def test_what_was_deleted_is_not_made_again(results: Path, store: Store, folder:
     client.delete_experiment(experiment.experiment_id)
     with pytest.raises(StoreError, match="the experiment gone was deleted; restore it in MLflow"):
         sync(folder)
-
-
-def test_a_copy_for_another_store_leaves_the_runs_own(
-    results: Path, store: Store, folder: Path, tmp_path: Path
-) -> None:
-    make_run(folder, config(results), lines=6)
-    sync(folder)
-    identity = read_identity(folder)
-    other = f"sqlite:///{tmp_path / 'other.db'}"
-    assert CREATED in sync(folder, other).sent
-    assert sync(folder, other).sent == ()
-    assert read_identity(folder) == identity
-    copy = Store(tmp_path / "other.db")
-    assert copy.points(copy.run(folder)) == expected(folder)
-    assert copy.artifacts(copy.run(folder)) == {"config.yaml", "environment.json"}
-    assert sync(folder).sent == ()
 
 
 def test_the_command(results: Path, store: Store, folder: Path) -> None:

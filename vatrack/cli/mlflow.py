@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +60,7 @@ def mlflow_ui(
 ) -> None:
     """Start the MLflow UI for the runs on this machine, without telemetry. Ctrl-C stops it."""
     from vatrack.experiments.client import DATABASE, StoreError, sqlite_uri
-    from vatrack.experiments.pages import HOST, check_server, links, serve
+    from vatrack.experiments.pages import HOST, become_server, check_server, links
 
     if results and results.exists() and not results.is_dir():
         raise InputError(
@@ -73,25 +72,18 @@ def mlflow_ui(
     if running and port is not None:
         raise InputError(f"--port {port}: has no effect, because {uri} is running; remove it")
     port = port or 5000
-    log = None if running else check_server(uri, port)
+    if not running:
+        check_server(uri, port)
     server = uri.rstrip("/") if running else f"http://{HOST}:{port}"
-
-    def show() -> None:
-        for shows, address in found:
-            typer.echo(f"{shows}\n  {address}")
-        if not found:
-            typer.echo(f"no runs yet: {server}")
-        if log:
-            typer.echo("Press Ctrl-C to stop.")
-
     try:
         found = links(uri, server)
-        if log is None:
-            show()
-            return
-        typer.echo(f"Starting MLflow (up to half a minute; log: {log}) ...")
-        with suppress(KeyboardInterrupt):
-            serve(uri, port, log, show)
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+    for shows, address in found:
+        typer.echo(f"{shows}\n  {address}")
+    if not found:
+        typer.echo(f"no runs yet: {server}")
+    if not running:
+        typer.echo("Open this once the server runs (up to half a minute). Ctrl-C stops it.")
+        become_server(uri, port)

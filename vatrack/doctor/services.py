@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
 from vatrack.config import Config
 from vatrack.doctor.check import Check
@@ -65,7 +66,12 @@ def look_at_mlflow(config: Config) -> Iterator[Check]:
         return
     run = config.for_run(config.methods[0], config.backbones[0])
     where = Path(config.results) / config.dataset.name / "runs" / run.name
-    uri = store_uri(RunFolder(where).path, run)
+    try:
+        uri = store_uri(RunFolder(where).path, run)
+    except InputError as error:
+        found, _, fix = str(error).partition("; ")
+        yield Check("MLflow", "fails", found, UNLOGGED, fix)
+        return
     path = sqlite_path(uri)
     if path is not None:
         yield _database(path, where.parent)

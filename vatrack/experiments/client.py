@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from vatrack.common.errors import VatrackError
+from vatrack.common.errors import InputError, VatrackError
 from vatrack.common.files import atomic_path
 from vatrack.common.locks import locked, patience
 from vatrack.config import RunConfig
@@ -35,6 +35,9 @@ def store_uri(folder: Path, run: RunConfig) -> str:
 
     The results folder of results/DATASET/runs/NAME is results. (Without these levels, it is what
     the run's folder is in.) It is looked up each time, so that results can be moved.
+
+    Raises:
+        InputError: see `sqlite_uri`.
     """
     named = run.mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if named:
@@ -48,20 +51,24 @@ def store_uri(folder: Path, run: RunConfig) -> str:
 
 
 def sqlite_uri(path: Path) -> str:
-    """The address of a SQLite file, with characters quoted that mean something in addresses."""
-    if not set("?#%") & set(str(path)):
-        return f"sqlite:///{path}"
-    # SQLite takes quoted paths only with its own scheme, and MLflow wants the driver named then.
-    return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"
+    """The address of a SQLite file.
+
+    Raises:
+        InputError: characters of its path mean something else in addresses.
+    """
+    if found := sorted(set("?#%") & set(str(path))):
+        raise InputError(
+            f"{path}: an MLflow file cannot be at a path with {' or '.join(found)}; set "
+            "mlflow.tracking_uri, or rename the folder"
+        )
+    return f"sqlite:///{path}"
 
 
 def sqlite_path(uri: str) -> Path | None:
     """The file of a SQLite store; None for other stores."""
-    scheme, _, rest = uri.partition(":///")
-    path = rest.partition("?")[0]
-    if not path or scheme.partition("+")[0] != "sqlite":
-        return None
-    return Path(unquote(path.removeprefix("file:")) if path.startswith("file:") else path)
+    scheme, _, path = uri.partition("?")[0].partition(":///")
+    sqlite = path and scheme.partition("+")[0] == "sqlite"
+    return Path(path.removeprefix("file:")) if sqlite else None
 
 
 @contextmanager
@@ -135,7 +142,7 @@ def connect(uri: str) -> Any:
     path = sqlite_path(uri)
     if path and not path.exists():
         _create(path)
-    return MlflowClient(tracking_uri=library_uri(uri))
+    return MlflowClient(tracking_uri=uri)
 
 
 def _create(path: Path) -> None:
@@ -155,20 +162,6 @@ def _create(path: Path) -> None:
                 made.backup(file)
         finally:
             store.engine.dispose()
-
-
-def library_uri(uri: str) -> str:
-    """The address as SQLAlchemy takes it: from 2.1 on it decodes the path of a file itself."""
-    if "%" not in uri or sqlite_path(uri) is None:
-        return uri
-    from sqlalchemy import make_url
-
-    if make_url("sqlite:///%25").database == "%25":
-        return uri
-    path, mark, query = uri.partition("?")
-    # With the driver named: MLflow would make the parents of the path as it is written here.
-    place = path.partition(":///")[2].replace("%", "%25")
-    return f"sqlite+pysqlite:///{place}{mark}{query}"
 
 
 def experiment_id(client: Any, name: str, uri: str) -> str:

@@ -9,8 +9,7 @@ final metrics by evaluation and mask type, the rest of the training's numbers, t
 from __future__ import annotations
 
 import warnings
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,9 +142,8 @@ def run_name(run: RunConfig) -> str:
 
 def tags(folder: Path, run: RunConfig) -> dict[str, str]:
     """What runs are looked up by (docs/mlflow.md)."""
-    # One hue for each method; its labels and seeds differ in lightness.
+    # One hue for each method; its seeds differ in lightness.
     hue = COLOURS[list(Method).index(run.method) % len(COLOURS)]
-    shades = (hue.light, hue.dark, hue.deep)
     found = {
         "method": run.method.value,
         "backbone": run.backbone.value,
@@ -154,24 +152,18 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "seed": str(run.seed),
         "config_hash": config_hash(run),
         "comparison": comparison(run),
-        "mlflow.runColor": shades[(run.seed + zlib.crc32(run.run_label.encode())) % len(shades)],
+        "mlflow.runColor": (hue.light, hue.dark, hue.deep)[run.seed % 3],
         "mlflow.source.name": "vatrack",
         "mlflow.user": user_name(),
     }
     if run.run_label:
         found["run_label"] = run.run_label
-    if revision := _environment(folder, "git_revision"):
+    with suppress(InputError, KeyError, TypeError, AttributeError):  # as far as it is known
+        revision = read_json(RunFolder(folder).environment)["git_revision"]
         # MLflow shows its own tag as the run's version; it takes a bare revision only.
-        found["git_revision"] = revision
         found["mlflow.source.git.commit"] = revision.removesuffix("+changes")
+        found["git_revision"] = revision
     return found
-
-
-def _environment(folder: Path, name: str) -> str | None:
-    """A value of environment.json, as far as there is one."""
-    with suppress(InputError, AttributeError):
-        return read_json(RunFolder(folder).environment).get(name)
-    return None
 
 
 def description(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> str:
@@ -182,33 +174,17 @@ def description(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> s
     Args:
         metrics: the final ones by their names in MLflow; empty before the evaluation.
     """
-    parts = "".join(f"- {part}\n" for part in _reached(folder, run, metrics))
-    return (
-        f"{parts}\n{run.method} with {run.backbone}, seed {run.seed}, on {run.dataset.name}; "
+    lines = []
+    if main := [f"{name} {metrics[name]:.2f}" for name in MAIN if name in metrics]:
+        lines.append(", ".join(main))
+    with suppress(InputError):  # a damaged file: the description says what there is
+        if best := read_selection(folder):
+            lines.append(f"chosen: epoch {best.epoch}, {best.reason}")
+        if done := RunFolder(folder).complete():
+            trained = f"{counted(done['epochs'], 'epoch')} in {duration(done['seconds'])}"
+            lines.append(f"trained: {trained}")
+    return "".join(f"- {line}\n" for line in lines) + (
+        f"\n{run.method} with {run.backbone}, seed {run.seed}, on {run.dataset.name}; "
         f"metrics in percent. Runs to compare with: `tags.comparison = '{comparison(run)}'`. "
         f"Folder: `{folder.resolve()}`."
     )
-
-
-def _reached(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> Iterator[str]:
-    # Not as they are shown beside other runs, rounded already.
-    results = {name: _result_name(metric) for name, metric in MAIN.items()}
-    known = {name: metrics[result] for name, result in results.items() if result in metrics}
-    for mask in run.method.masks:
-        end = f" {mask}"
-        found = [f"{k.removesuffix(end)} {v:.1f}" for k, v in known.items() if k.endswith(end)]
-        if found:
-            yield f"**{mask}**: {', '.join(found)}"
-    if "hidden IoU" in known:
-        yield f"**hidden parts**: IoU {known['hidden IoU']:.1f}"
-    with suppress(InputError):  # a damaged file: the description says what there is
-        if best := read_selection(folder):
-            yield f"chosen: epoch {best.epoch}, {best.reason}"
-    with suppress(InputError):
-        if done := RunFolder(folder).complete():
-            device = _environment(folder, "device")
-            yield (
-                f"trained for {duration(done['seconds'])}{f' on {device}' if device else ''}: "
-                f"{counted(done['epochs'], 'epoch')}, {counted(done['iterations'], 'iteration')} "
-                f"of {counted(run.training.batch_size, 'pair')}"
-            )

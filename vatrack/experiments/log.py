@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from vatrack.experiments.client import (
     StoreError,
     first_line,
     import_client,
-    library_uri,
     sqlite_path,
     store_uri,
 )
@@ -36,59 +35,28 @@ from vatrack.runs.folder import RunFolder
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class EndNote:
-    """What a training keeps where others upload it: its end is noted in its folder."""
-
-    folder: Path
-
-    def close(self, status: str) -> None:
-        """Notes how the training ended: FINISHED, FAILED or KILLED."""
-        try:
-            end(self.folder, status)
-        except OSError as error:  # a full disk, which may be why it ended
-            _warn(first_line(error), f"later uploads may say KILLED instead of {status}")
-
-
 class ExperimentLog:
-    """The live copy of one run: a thread that calls `sync` when the run's folder has changed."""
+    """The live copy of one run: a thread that calls `sync` again and again.
+
+    Where others upload the run there is no thread, and only its end is noted in its folder.
+    """
 
     pause = 10.0  # seconds between two calls; more where a call takes long
     share = 0.2  # of the time that may be spent in calls
 
-    def __init__(self, run: RunConfig, folder: Path, trains: bool) -> None:
-        """Starts the thread.
-
-        Args:
-            trains: this process trains the run; it also measures the machine where the config says.
-
-        Raises:
-            ImportError: MLflow is not installed.
-        """
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         # What the caller knows of the training; None: the folder tells.
-        self._status = "RUNNING" if trains else None
-        self._measures = trains and run.mlflow.system_metrics
+        self._status: str | None = None
+        self._measures = False
         self._monitor: Any = None
         self._failure: str | None = None
         self._closing = threading.Event()
-        # Here: a data loader's worker that is forked amid an import may wait for ever.
-        import_client(store_uri(folder, run))
-        if self._measures:
-            try:
-                import mlflow.system_metrics.system_metrics_monitor
-                import mlflow.utils.autologging_utils  # noqa: F401
-            except ImportError:  # no psutil
-                self._measures = False
-            logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
         # A daemon: a store that does not answer must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
 
     @classmethod
-    def start(
-        cls, run: RunConfig, out: Path, resume: bool = False
-    ) -> ExperimentLog | EndNote | None:
+    def start(cls, run: RunConfig, out: Path, resume: bool = False) -> ExperimentLog | None:
         """Begins mlflow.json of a training, and the copying where that is this process's task.
 
         config.yaml must be in `out` already, and the lines of an earlier training must be gone from
@@ -106,32 +74,63 @@ class ExperimentLog:
             return None
         try:
             begin(out, resume)
-            if not _left_to_others(run, out):
-                return cls(run, out, trains=True)
-            _warn(
-                "a SQLite store cannot be written from jobs on several machines",
-                f"`vatrack launch` uploads the curves while it waits, or use {_command(out)}; set "
-                "MLFLOW_TRACKING_URI to a server to upload from the job",
-            )
-        except ImportError:
-            rest = f"once it is installed, {_command(out)} uploads the run"
-            _warn("MLflow is not installed", rest)
         except OSError as error:
             _warn(first_line(error), "the run is logged only to its folder")
             return None
-        return EndNote(out)
+        log = cls(out)
+        try:
+            if _left_to_others(run, out):
+                _warn(
+                    "a SQLite store cannot be written from jobs on several machines",
+                    "`vatrack launch` uploads the curves while it waits, or use "
+                    f"{_command(out)}; set MLFLOW_TRACKING_URI to a server to upload from the job",
+                )
+            else:
+                log.upload(run, trains=True)
+        except ImportError:
+            rest = f"once it is installed, {_command(out)} uploads the run"
+            _warn("MLflow is not installed", rest)
+        except InputError as error:
+            _warn(str(error), f"{_command(out)} uploads the run then")
+        return log
 
-    def close(self, status: str | None = None, patience: float = 20.0) -> None:
-        """Waits for the last copy, at most so many seconds.
+    def upload(self, run: RunConfig, trains: bool) -> None:
+        """Starts the thread.
 
         Args:
-            status: how the training ended: FINISHED, FAILED or KILLED; None: the folder tells.
+            trains: this process trains the run; it also measures the machine where the config says.
+
+        Raises:
+            ImportError: MLflow is not installed.
+            InputError: see `store_uri`.
         """
-        if status:
-            EndNote(self._folder).close(status)
+        # Here: a data loader's worker that is forked amid an import may wait for ever.
+        import_client(store_uri(self._folder, run))
+        if trains:
+            self._status = "RUNNING"
+            self._measures = run.mlflow.system_metrics and find_spec("psutil") is not None
+        if self._measures:
+            import mlflow.system_metrics.system_metrics_monitor
+            import mlflow.utils.autologging_utils  # noqa: F401
+
+            logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+        self._thread.start()
+
+    def close(self, status: str | None = None, patience: float = 20.0) -> None:
+        """Notes how the training ended and waits for the last copy, at most so many seconds.
+
+        Args:
+            status: FINISHED, FAILED or KILLED; None: the folder tells.
+        """
+        try:
+            if status:
+                end(self._folder, status)
+        except OSError as error:  # a full disk, which may be why it ended
+            _warn(first_line(error), f"later uploads may say KILLED instead of {status}")
         self._status = status
         self._closing.set()
-        self._thread.join(patience)
+        if self._thread.is_alive():
+            self._thread.join(patience)
         rest = f"{_command(self._folder)} uploads the rest"
         if self._thread.is_alive():
             _warn(f"the store has not responded for {patience:.0f} s", rest)
@@ -139,26 +138,19 @@ class ExperimentLog:
             _warn(self._failure, rest)
 
     def _work(self) -> None:
-        sent, wait, closing = None, 0.0, False
+        wait, closing = 0.0, False
         while not closing:
             closing = self._closing.wait(wait)
-            begun, found = time.monotonic(), self._state()
-            if found is not None and (found != sent or closing):
-                if closing and self._monitor is not None:
-                    self._monitor.finish()
-                sent = found if self._attempt() else None
+            begun = time.monotonic()
+            if closing and self._monitor:
+                self._monitor.finish()
+            if RunFolder(self._folder).mlflow.exists():  # a training has begun
+                self._attempt()
             # A store that does not answer in time is left alone the longer for it.
             wait = max(self.pause, (time.monotonic() - begun) / self.share)
 
-    def _state(self) -> tuple[int, ...] | None:
-        """Changes when the folder does; None while no training has begun there."""
-        run = RunFolder(self._folder)
-        paths = (run.mlflow, run.metrics_log)
-        times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
-        return times if times[0] else None
-
-    def _attempt(self) -> bool:
-        """Whether the store has everything now; warns when an outage begins, and tells its end."""
+    def _attempt(self) -> None:
+        """Calls `sync`; warns when an outage begins, and tells its end."""
         before, self._failure = self._failure, None
         try:
             done = sync(self._folder, status=self._status)
@@ -170,7 +162,6 @@ class ExperimentLog:
                 _warn(self._failure, "the run continues; missing data is uploaded later")
         if before and not self._failure:
             logger.info("MLflow: the store is back and up to date")
-        return self._failure is None
 
     def _measure(self, done: Summary) -> None:
         """Starts MLflow's own monitor of the machine; it ends by itself when the store fails it."""
@@ -178,7 +169,7 @@ class ExperimentLog:
 
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
             self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-                done.run_id, self.pause, resume_logging=True, tracking_uri=library_uri(done.store)
+                done.run_id, self.pause, resume_logging=True, tracking_uri=done.store
             )
             self._monitor.start()
 
@@ -186,15 +177,14 @@ class ExperimentLog:
 @contextmanager
 def watch(run: RunConfig, out: Path) -> Iterator[None]:
     """Copies the run while its job is waited for, where the job leaves that to others."""
-    log = None
-    if run.mlflow.enabled and _cluster_with_file(run, out):
-        with suppress(ImportError):  # the job says it
-            log = ExperimentLog(run, out, trains=False)
+    log = ExperimentLog(out)
+    with suppress(ImportError, InputError):  # the job says it
+        if run.mlflow.enabled and _cluster_with_file(run, out):
+            log.upload(run, trains=False)
     try:
         yield
     finally:
-        if log:
-            log.close()
+        log.close()
 
 
 def log_evaluation(folder: Path) -> None:

@@ -1,5 +1,4 @@
-"""MLflow's pages: saved views of the table of runs, their addresses, and the server that shows
-them.
+"""MLflow's pages: saved views of the table of runs, their addresses, and MLflow's server.
 
 MLflow keeps saved views (which columns and charts are shown) as tags of the experiment, and lists
 them in its menu *Views*. Versions of MLflow that know none show the table as it is.
@@ -9,27 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.experiments.client import (
-    StoreError,
-    connect,
-    experiment_id,
-    naming_store,
-    sqlite_path,
-)
+from vatrack.experiments.client import connect, experiment_id, naming_store, sqlite_path
 from vatrack.experiments.content import LOSSES, MAIN, RESULTS, TRAINING, VALIDATIONS
 
 PREFIX = "mlflow.sharedViewState."
@@ -44,9 +31,6 @@ FOLDED = (
     TRAINING,
     "System metrics",
 )
-NAME = "attributes.`Run Name`"
-NAME_WIDTH = 250  # pixels; "amodaltrack resnext101 seed 0" is whole
-LETTER, AROUND = 7.5, 20  # pixels, of the width of the other columns
 
 HOST = "127.0.0.1"
 RUNS = 1000  # the newest ones are looked at
@@ -74,14 +58,13 @@ def _saved_view(name: str, wanted: str) -> str:
     Args:
         wanted: filter of the runs.
     """
-    columns = {f"metrics.`{metric}`": round(LETTER * len(metric) + AROUND) for metric in MAIN}
+    columns = [f"metrics.`{metric}`" for metric in MAIN]
     state: dict[str, Any] = {
         "searchFilter": wanted,
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
-        "selectedColumns": list(columns),
-        "columnOrder": [NAME, *columns],
-        "columnWidths": {NAME: NAME_WIDTH, **columns},
+        "selectedColumns": columns,
+        "columnOrder": ["attributes.`Run Name`", *columns],
         "compareRunCharts": [],  # MLflow adds those of the metrics that there are
         "compareRunSections": [
             {"uuid": f"vatrack {number}", "name": name, "display": name in OPEN}
@@ -142,11 +125,8 @@ def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[
         )
 
 
-def check_server(uri: str, port: int) -> Path:
-    """Refuses what `serve` could not show.
-
-    Returns:
-        The file for what the server says, beside the store.
+def check_server(uri: str, port: int) -> None:
+    """Refuses what `become_server` could not show.
 
     Raises:
         InputError: there is no such store, or the port is in use.
@@ -166,59 +146,10 @@ def check_server(uri: str, port: int) -> Path:
                 f"--port {port}: {error.strerror}; use another port, for example --port "
                 f"{port + 1 if port < 65535 else 5000}"
             ) from None
-    return path.with_name("mlflow_ui.log")
 
 
-def serve(uri: str, port: int, log: Path, show: Callable[[], None]) -> NoReturn:
-    """Runs MLflow's server for a store until it ends, or an exception (Ctrl-C, a signal) ends it.
-
-    Args:
-        uri: the store; `links` has prepared it, and the environment.
-        log: file for what the server says.
-        show: called once the server answers.
-
-    Raises:
-        StoreError: the server did not start, or ended by itself.
-    """
+def become_server(uri: str, port: int) -> NoReturn:
+    """Replaces this process by MLflow's server for a store; `links` has prepared both."""
+    os.environ.setdefault("UVICORN_ACCESS_LOG", "false")  # the links stay in view
     words = ["-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", uri]
-    with log.open("w") as told:
-        # In a group of its own: Ctrl-C is for this process, which then ends the group.
-        server = subprocess.Popen(
-            [sys.executable, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=told,
-            process_group=0,
-        )
-    try:
-        while server.poll() is None and not _answers(port):
-            time.sleep(0.2)
-        if server.poll() is None:
-            show()
-        server.wait()
-    finally:
-        _end(server)
-    last = (log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
-    raise StoreError(f"the server stopped: {last}; see {log}")
-
-
-def _answers(port: int) -> bool:
-    with closing(HTTPConnection(HOST, port, timeout=5)) as server:
-        try:
-            server.request("GET", "/health")
-            return server.getresponse().status == 200
-        except (OSError, HTTPException):
-            return False
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """Ends MLflow, and the process that MLflow itself starts, by force if need be."""
-    try:
-        server.terminate()  # MLflow hands it on
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(10)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+    os.execv(sys.executable, [sys.executable, *words, "--backend-store-uri", uri])

@@ -103,11 +103,10 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str, status: str | Non
 
     experiment = experiment_id(client, run.mlflow.experiment or run.dataset.name, uri)
     identity, points = _read(folder, run)
-    described = content.tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
+    tags = content.tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
     wanted = f"tags.`{UUID}` = '{identity.uuid}'"
     known = next(iter(client.search_runs([experiment], wanted, ViewType.ALL)), None)
-    name = content.run_name(run)
-    copy = known or client.create_run(experiment, identity.started, described, name)
+    copy = known or client.create_run(experiment, identity.started, tags, content.run_name(run))
     run_id = copy.info.run_id
     if copy.info.lifecycle_stage != "active":
         raise StoreError(
@@ -116,12 +115,15 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str, status: str | Non
         )
     if known is None:
         _end_replaced(client, experiment, run_id, identity.folder)
-    arrived = _arrived(copy.data.tags)
+    arrived = json.loads(copy.data.tags.get(SENT, "{}"))
     files = _files(RunFolder(folder), identity, arrived)
     final = content.final_metrics(files.get(RunFolder(folder).metrics.name))
-    described |= _note(copy.data.tags, content.description(folder, run, final.values), arrived)
+    note, text = copy.data.tags.get(NOTE, ""), content.description(folder, run, final.values)
+    if not note or arrived.get(NOTE) == _digest(note.encode()):  # one written in MLflow stays
+        arrived[NOTE] = _digest(text.encode())
+        tags |= {NOTE: text, SENT: json.dumps(arrived)}
     sent = ["a new MLflow run"] if known is None else []
-    sent += _send_values(client, copy, points, final, content.params(run), described)
+    sent += _send_values(client, copy, points, final, content.params(run), tags)
     sent += _send_files(client, run_id, files, arrived)
     views = missing_views(comparison(run), client.get_experiment(experiment).tags)
     for tag, view in views.items():
@@ -183,7 +185,7 @@ def _send_values(
     points: list[content.Point],
     final: content.Point,
     settings: Mapping[str, str],
-    described: Mapping[str, str],
+    tags: Mapping[str, str],
 ) -> list[str]:
     """Sends what the store lacks of curves, final metrics, parameters and tags."""
     from mlflow.entities import Metric, Param, RunTag
@@ -204,7 +206,7 @@ def _send_values(
     follow = (FOLDER, NOTE, SENT)  # the other tags stay as they were sent first
     tagged = [
         RunTag(k, v)
-        for k, v in described.items()
+        for k, v in tags.items()
         if k not in there.tags or (k in follow and there.tags[k] != v)
     ]
     # MLflow sends this in pieces of a bounded size. Where a call is killed between two of them, the
@@ -235,7 +237,7 @@ def _send_files(
     """Sends the files and folders that have changed since they were sent; returns their names."""
     sent = []
     for name, path in files.items():
-        digest = _digest(path)
+        digest = _digest(_bytes(path))
         if digest == arrived.get(name):
             continue
         if path.is_dir():
@@ -248,33 +250,15 @@ def _send_files(
     return sent
 
 
-def _arrived(tags: Mapping[str, str]) -> dict[str, str]:
-    """The digests of what the store has; none where somebody has edited the tag."""
-    try:
-        return dict(json.loads(tags.get(SENT, "{}")))
-    except (ValueError, TypeError):
-        return {}
+def _bytes(path: Path) -> bytes:
+    """What a file, or the files in a folder, hold, with their names."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return b"".join(
+        f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode() + file.read_bytes()
+        for file in files
+        if file.is_file()
+    )
 
 
-def _note(tags: Mapping[str, str], text: str, arrived: dict[str, str]) -> dict[str, str]:
-    """The tags of the description, unless somebody has written another one in MLflow."""
-    there = tags.get(NOTE, "")
-    if there == text or (there and arrived.get(NOTE) != _text_digest(there)):
-        return {}
-    arrived[NOTE] = _text_digest(text)
-    return {NOTE: text, SENT: json.dumps(arrived)}
-
-
-def _text_digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _digest(path: Path) -> str:
-    """Fingerprint of a file, or of the names and contents in a folder."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            digest.update(
-                f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode() + file.read_bytes()
-            )
-    return digest.hexdigest()[:16]
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
