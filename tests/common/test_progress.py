@@ -1,4 +1,4 @@
-"""Times in words."""
+"""Times in words, and progress in a log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vatrack.common.progress import duration
+from vatrack.common.progress import byte_progress, duration
 from vatrack.training.loop import TrainingResult
 
 
@@ -31,3 +31,17 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 def test_a_training_of_weeks_is_told_in_days() -> None:
     result = TrainingResult(Path("runs/x"), 12, 100, 20 * 86400.0, 1, torch.device("cpu"))
     assert str(result) == "runs/x: 12 epochs, 100 iterations in 20 d 0 h on cpu"
+
+
+def test_a_log_gets_a_line_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    now = 1000.0
+    monkeypatch.setattr("vatrack.common.progress.time.monotonic", lambda: now)
+    with byte_progress("unpacking", 10_000_000_000) as advance:
+        for _ in range(25):
+            now += 10.0
+            advance(100_000_000)
+    assert len(caplog.messages) == 4
+    assert caplog.messages[-1] == "unpacking: 2.4 of 10.0 GB, about 13 min left"

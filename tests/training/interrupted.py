@@ -88,7 +88,7 @@ def slowly() -> None:
         time.sleep(0.1)
         return terms
 
-    Updater.step = paused  # type: ignore[method-assign]
+    Updater.step = paused  # type: ignore[method-assign, assignment]
 
 
 def wait_for(

@@ -92,6 +92,11 @@ class Archive:
         return sum(volume.size for volume in self.volumes)
 
     @property
+    def shows_damage_late(self) -> bool:
+        """Whether its only checksum comes after the data, as in a compressed tar."""
+        return self.form not in ("tar", "zip") and not all(v.sha256 for v in self.volumes)
+
+    @property
     def bytes_to_read(self) -> int:
         """Every volume is read once, and once more before that if it has a checksum."""
         return self.size + sum(volume.size for volume in self.volumes if volume.sha256)
