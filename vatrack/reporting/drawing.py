@@ -201,7 +201,7 @@ def _blend(region: ImageArray, shares: ImageArray, colour: Colour) -> None:
     region[:] = np.rint(mixed).astype(np.uint8)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def text_mask(text: str, size: int, bold: bool = False) -> ImageArray:
     """The ink of a line of text, [h, w] with 255 for full ink; h depends on the size alone."""
     font = _font(size, bold)
