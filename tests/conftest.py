@@ -29,6 +29,7 @@ from vatrack.synthetic.render import render
 logs.configure()  # progress is shown as by the command line
 # Under nohup it is ignored, and so by every command that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 
 
 def pytest_configure() -> None:

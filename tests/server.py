@@ -36,12 +36,9 @@ def trunks() -> dict[str, Any]:
 
 def be_a_program(output: Path, errors: Path, builders: dict[str, Any]) -> None:
     """What a program of its own would have: signals, threads, start of processes, output."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell in the background ignores it, and so would its children
-    multiprocessing.set_start_method(
-        "fork", force=True
-    )  # as a program does; workers would come from the server
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # As a program does; workers would come from the server.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 

@@ -26,7 +26,7 @@ from vatrack.common.images import is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import DamagedArchive, read_members
+from vatrack.sailvos.archives.members import read_members
 from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, OutputTree, Record
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
@@ -170,20 +170,15 @@ def _unpack_archive(
 ) -> tuple[Counter[str], int]:
     """What became of how many files, and the bytes of those that are there now."""
     counts, size = Counter[str](), 0
-    unproven: list[Path] = []
     for volume in archive.volumes:
         volume.compare_checksum(watch)
-    try:
-        for member in read_members(archive, watch):
-            if fate := tree.add(member):
-                counts[fate] += 1
-                size += member.info.size * (fate in (WRITTEN, EXISTED))
-                if fate == WRITTEN and archive.shows_damage_late:
-                    unproven.append(tree.path(member))
-    except DamagedArchive:
-        for path in unproven:
-            path.unlink(missing_ok=True)
-        raise
+    if archive.shows_damage_late:
+        for _ in read_members(archive, watch):
+            pass
+    for member in read_members(archive, watch):
+        if fate := tree.add(member):
+            counts[fate] += 1
+            size += member.info.size * (fate in (WRITTEN, EXISTED))
     if not counts[WRITTEN] + counts[EXISTED]:
         deep = f" below its first {counted(tree.strip, 'folder')} (--strip)" if tree.strip else ""
         raise InputError(

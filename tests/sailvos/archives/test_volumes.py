@@ -111,6 +111,16 @@ def test_a_missing_volume_is_named(names: str, missing: str) -> None:
         _group(given_as(*names.split()))
 
 
+def test_a_first_volume_that_is_missing_shows_in_the_data(tmp_path: Path) -> None:
+    """x.tar.000 may be missing, and x.tar.001 may be the first: names do not tell."""
+    path = pack(tmp_path / "x.tar", {"a": random.Random(0).randbytes(50_000)})
+    volumes = split(path, [f"x.tar.{number:03d}" for number in range(3)])
+    with pytest.raises(
+        InputError, match=r"x\.tar\.001: is neither a tar .*, the first volume of one, nor"
+    ):
+        read(*volumes[1:])
+
+
 def test_an_empty_volume_is_no_end(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.tar", video("a"))
     volumes = [path.rename(tmp_path / "x.tar.aa"), tmp_path / "x.tar.ab"]
@@ -165,10 +175,12 @@ def test_what_is_no_archive(tmp_path: Path, data: bytes, complaint: str) -> None
         assert str(caught.value).startswith(str(tmp_path / "x.tar"))
 
 
-@pytest.mark.parametrize("name", ["x.z01", "x.Z02", "x.zip.001"])
+@pytest.mark.parametrize("name", ["x.zip", "x.z01", "x.Z02", "x.zip.001"])
 def test_zips_in_volumes(tmp_path: Path, name: str) -> None:
     """Told by their names: only the first volume begins as a zip does."""
     pack(tmp_path / "x.zip", video("a")).rename(tmp_path / name)
+    if name == "x.zip":
+        (tmp_path / "x.z01").write_bytes(b"x")
     with pytest.raises(InputError) as caught:
         read(tmp_path / name)
     assert str(caught.value) == (

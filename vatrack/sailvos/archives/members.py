@@ -64,7 +64,7 @@ class Member:
         """Its data, `info.size` bytes in all.
 
         Raises:
-            DamagedArchive: they are damaged, cut off, or packed in a way that is not supported.
+            InputError: they are damaged, cut off, or packed in a way that is not supported.
         """
         left = self.info.size
         try:
@@ -85,7 +85,7 @@ def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
         watch: is told how many bytes were read; whatever it raises ends the reading.
 
     Raises:
-        DamagedArchive: the archive is cut off or damaged.
+        InputError: the archive is cut off or damaged.
     """
     read = _zip_members if archive.form == "zip" else _tar_members
     place = "before its first member"
@@ -140,12 +140,8 @@ def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
             watch(entry.compress_size)
 
 
-class DamagedArchive(InputError):
-    """What an archive holds cannot be read; what was read of it before may be wrong, too."""
-
-
 def _named(error: Exception, archive: Archive, place: str) -> Exception:
-    """What the libraries raise for damage, as a DamagedArchive that says where; a failing disk's
+    """What the libraries raise for damage, as an InputError that says where; a failing disk's
     error as it is."""
     # gzip and bz2 tell damage by an OSError without a number; a damaged zip has zipfile look before
     # the file's beginning. Any other number is the disk's.
@@ -153,7 +149,7 @@ def _named(error: Exception, archive: Archive, place: str) -> Exception:
         return error
     last = archive.volumes[-1].path
     more = f", and check that no volume after {last.name} is missing"
-    return DamagedArchive(
+    return InputError(
         f"{archive.path}: damaged, truncated or not supported {place} "
         f"({error or type(error).__name__}); download it again"
         f"{more if last != archive.path else ' or repack it'}"

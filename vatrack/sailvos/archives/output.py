@@ -51,7 +51,7 @@ class OutputTree:
         """
         if is_clutter(member.info.name):
             return CLUTTER
-        path = self.path(member)
+        path = self.root.joinpath(*_safe_parts(member)[self.strip :])
         try:
             return self._add(path, member)
         except OSError as error:
@@ -63,10 +63,6 @@ class OutputTree:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):  # it names the unfinished file, or none
                 raise OSError(error.errno, error.strerror, str(path)) from None
             raise
-
-    def path(self, member: Member) -> Path:
-        """Where a member belongs; raises as `add` does for its name."""
-        return self.root.joinpath(*_safe_parts(member)[self.strip :])
 
     def _add(self, path: Path, member: Member) -> str | None:
         if member.info.isdir():

@@ -98,8 +98,9 @@ class Archive:
 
     @property
     def bytes_to_read(self) -> int:
-        """Every volume is read once, and once more before that if it has a checksum."""
-        return self.size + sum(volume.size for volume in self.volumes if volume.sha256)
+        """Once for what it holds, and once more before that for checksums."""
+        hashed = sum(volume.size for volume in self.volumes if volume.sha256)
+        return self.size + hashed + self.size * self.shows_damage_late
 
 
 def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
@@ -142,7 +143,9 @@ def _look(file: ArchiveConfig) -> Volume:
 def _find_form(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(tarfile.BLOCKSIZE)
-    if head.startswith(b"PK\x07\x08") or _ZIP_VOLUME.search(path.name):
+    # Only the first volume has a mark; the last one of x.z01 is called x.zip.
+    last = path.suffix.lower() == ".zip" and path.with_suffix(".z01").exists()
+    if last or head.startswith(b"PK\x07\x08") or _ZIP_VOLUME.search(path.name):
         raise InputError(
             f"{path}: is a volume of a zip; join all volumes with `zip -s 0 first.zip --out "
             "whole.zip` (first.zip.001 and the like with `cat first.zip.* > whole.zip`)"
