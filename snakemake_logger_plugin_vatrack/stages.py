@@ -32,6 +32,7 @@ class Job:
     """A job of a stage, and its log as far as it has been read."""
 
     rule: str
+    message: str
     log: str | None
     started: float
     before: int = 0  # time of the last change of its log, by an earlier run
@@ -94,11 +95,8 @@ class Stage:
         """Its jobs that have not ended."""
         return [job for job in self.jobs.values() if not job.done]
 
-    def title(self, count: int | None = None) -> str:
-        """What it does, for so many of its jobs: "drawing the clips of 19 videos"."""
-        count = len(self.jobs) if count is None else count
-        if count < 2:
-            return self.message
+    def title(self, count: int) -> str:
+        """What it does for several of its jobs: "drawing the clips of 19 videos"."""
         text = self.message
         for name, value in zip(self.loose, self.values, strict=True):
             many = f"{count} {name}s"
@@ -137,7 +135,7 @@ class Stages:
         )
         self.failed.pop(number, None)  # it is tried again
         log = logs[0] if logs else None
-        stage.jobs[number] = Job(rule, log, now, before=_changed(log) if log else 0)
+        stage.jobs[number] = Job(rule, message, log, now, before=_changed(log) if log else 0)
 
     def finished(self, number: int, now: float) -> list[str]:
         """A job ended well; the line of its stage, where that is complete."""
@@ -160,9 +158,9 @@ class Stages:
         log = logs[0] if logs else None
         title = rule
         if found is not None:
-            stage, job = found
+            _, job = found
             job.done, log = True, job.log or log
-            title = stage.message if len(stage.jobs) < 2 else f"{stage.title()}, one of several"
+            title = job.message
         self.failed[number] = (title, log)
         lines = ["", f"FAILED: {title} (rule {rule})"]
         if log is None:
@@ -185,7 +183,7 @@ class Stages:
                 if due and job.news not in ("", stage.told):
                     stage.said, stage.told = now, job.news
                     stage.pause = max(FIRST_PAUSE, (now - job.started) / 20)
-                    lines.append(f"{self._percent()} {stage.message}: {job.news}")
+                    lines.append(f"{self._percent()} {job.message}: {job.news}")
             if not stage.running and stage.ended and now - stage.ended > IDLE_SECONDS:
                 lines += self._line(stage)
         return lines
@@ -200,12 +198,13 @@ class Stages:
         told = [stage for stage in running if any(job.news for job in stage.running)]
         stage = (told or running)[-1]
         total = self.planned.get(stage.rule, 0)
-        text = stage.message
+        job = next((job for job in stage.running if job.news), stage.running[0])
+        text = job.message
         if stage.loose and total > 1:
             done = sum(job.done for job in stage.jobs.values())
             text = f"{stage.title(total)}: {done} done"
-        elif told:
-            text += f": {next(job.news for job in stage.running if job.news)}"
+        elif job.news:
+            text += f": {job.news}"
         if len(running) > 1:
             text += f" (+ {len(running) - 1} more)"
         return f"{self._percent()} {text}"
@@ -235,7 +234,8 @@ class Stages:
             return []
         stage.shown = len(done)
         seconds = stage.ended - min(job.started for job in new)
-        title = f"{self._percent()} {stage.title(len(new))}"
+        text = new[0].message if len(new) == 1 else stage.title(len(new))
+        title = f"{self._percent()} {text}"
         return [f"{title:{TITLE_WIDTH}} {duration(seconds):>12}"]
 
     def _percent(self) -> str:

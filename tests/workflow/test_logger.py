@@ -89,6 +89,9 @@ def test_jobs_that_nobody_counted_get_their_line() -> None:
     assert stages.tick(2.0, in_place=False) == []
     assert squeezed(stages.tick(5.0, in_place=False)) == ["[100 %] measuring a1 1 s"]
     assert stages.rest() == []
+    stages.job(2, "cut", "measuring a2", {"video": "a2"}, [], 6.0)
+    assert stages.finished(2, 8.0) == []
+    assert squeezed(stages.rest()) == ["[100 %] measuring a2 2 s"]
 
 
 def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
