@@ -449,6 +449,14 @@ def test_the_module_is_the_command() -> None:
     assert "--out" in ended.stderr
 
 
+def test_a_second_ctrl_c_shows_no_traceback(vatrack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert vatrack("config") == (130, "", "")
+
+
 def test_ctrl_c_while_modules_are_imported_shows_no_traceback(tmp_path: Path) -> None:
     slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
     (tmp_path / "typer.py").write_text(slow)  # found before the true one

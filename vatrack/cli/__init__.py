@@ -207,6 +207,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    except KeyboardInterrupt:  # a second one, while the first is handled
+        sys.exit(128 + signal.SIGINT)
     except (
         OSError
     ) as error:  # a full disk, a missing permission: nothing that a traceback would explain
