@@ -27,7 +27,7 @@ from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.sailvos.archives.members import DamagedArchive, read_members
-from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, OutputTree, Record
+from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, Notes, OutputTree
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
 _DEEPEST = 6  # folders below the output that `images/` is looked for in, to say what to strip
@@ -99,7 +99,7 @@ def unpack(
     with opened_folder(out) as folder, try_locked(folder) as alone:
         if not alone:
             raise InputError(f"{out}: another run is unpacking there; wait until it ends")
-        notes = Record(out, strip)
+        notes = Notes(out, strip)
         todo = [archive for archive in opened if not notes.find(archive)]
         _check_space(todo, out, notes)
         total = sum(archive.bytes_to_read for archive in todo)
@@ -118,10 +118,10 @@ def unpack(
             *(out, few(sorted(path.name for path in out.glob("[!.]*"))), _strip_advice(out, strip)),
         )
     if record:
-        entries = [notes.find(archive) for archive in opened]
-        totals = {key: sum(entry[key] for entry in entries if entry) for key in ("files", "bytes")}
+        noted = [notes.find(archive) for archive in opened]
+        totals = {key: sum(note[key] for note in noted if note) for key in ("files", "bytes")}
         found = {"out": str(out), **totals, "videos": len(videos), "frames": frames}
-        write_json(record, {**found, "archives": entries}, indent=2)
+        write_json(record, {**found, "archives": noted}, indent=2)
     finished = len(opened) - len(todo)
     return Unpacked(out, len(opened), finished, files, notes.path, len(videos), frames)
 
@@ -139,7 +139,7 @@ def _strip_advice(out: Path, strip: int) -> str:
 def _run(
     todo: Sequence[Archive],
     tree: OutputTree,
-    notes: Record,
+    notes: Notes,
     advance: Callable[[int], None],
     workers: int,
 ) -> Counter[str]:
@@ -192,7 +192,7 @@ def _unpack_archive(
     return counts, size
 
 
-def _check_space(archives: Sequence[Archive], out: Path, notes: Record) -> None:
+def _check_space(archives: Sequence[Archive], out: Path, notes: Notes) -> None:
     # A zip lists what it holds; what is in a tar needs at least the size of the tar.
     needed, free = 0, shutil.disk_usage(out).free
     for archive in archives:
@@ -202,7 +202,7 @@ def _check_space(archives: Sequence[Archive], out: Path, notes: Record) -> None:
             needed += archive.size
     if needed > free:  # what an earlier run has already unpacked needs no space any more
         present = sum(path.lstat().st_size for path in out.rglob("*"))
-        needed -= max(0, present - sum(entry["bytes"] for entry in notes.entries.values()))
+        needed -= max(0, present - sum(note["bytes"] for note in notes.by_path.values()))
     if needed > free:
         raise InputError(
             f"{out}: the archives need {counted(needed, 'byte')} ({needed / 1e9:.1f} GB) there, "
