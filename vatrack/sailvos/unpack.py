@@ -41,21 +41,21 @@ class Unpacked:
     Attributes:
         archives, complete: how many there are, and how many of them were complete before.
         files: what became of how many files (`WRITTEN`, `EXISTED`, `ABOVE`, `CLUTTER`).
-        record: where complete archives are noted.
+        notes: the file where complete archives are noted.
     """
 
     out: Path
     archives: int
     complete: int
     files: dict[str, int]
-    record: Path
+    notes: Path
     videos: int
     frames: int
 
     def __str__(self) -> str:
         done = [f"{counted(number, 'file')} {fate}" for fate, number in self.files.items()]
         if self.complete:
-            note = f"recorded in {self.record}; remove it to check them again"
+            note = f"recorded in {self.notes}; remove it to check them again"
             done.append(f"{counted(self.complete, 'archive')} already complete ({note})")
         return (
             f"unpacked {counted(self.archives, 'archive')} into {self.out}: {', '.join(done)}; "
@@ -68,7 +68,7 @@ def unpack(
     out: Path,
     strip: int = 0,
     workers: int = 1,
-    record: Path | None = None,
+    summary: Path | None = None,
 ) -> Unpacked:
     """Unpacks archives into folder `out`; run again, it resumes where an earlier run was stopped.
 
@@ -83,7 +83,7 @@ def unpack(
         out: folder to fill; it may hold something already.
         strip: leading folders of the names in the archives to leave out.
         workers: archives unpacked at a time.
-        record: JSON file to write at the end: what was unpacked.
+        summary: JSON file to write at the end: what was unpacked.
 
     Raises:
         InputError: an archive or volume is missing, damaged, or of the wrong size or checksum; a
@@ -92,8 +92,8 @@ def unpack(
         OSError: the disk is full, or fails.
     """
     out = Path(out)
-    if record:
-        require_json(Path(record), "the record is")
+    if summary:
+        require_json(Path(summary), "the record is")
     opened = open_archives(archives)
     check_target(out, folder=True).mkdir(exist_ok=True)
     with opened_folder(out) as folder, try_locked(folder) as alone:
@@ -117,11 +117,11 @@ def unpack(
             "archives of the frames there, too, or all into a new folder with %s",
             *(out, few(sorted(path.name for path in out.glob("[!.]*"))), _strip_advice(out, strip)),
         )
-    if record:
+    if summary:
         noted = [notes.find(archive) for archive in opened]
         totals = {key: sum(note[key] for note in noted if note) for key in ("files", "bytes")}
         found = {"out": str(out), **totals, "videos": len(videos), "frames": frames}
-        write_json(record, {**found, "archives": noted}, indent=2)
+        write_json(summary, {**found, "archives": noted}, indent=2)
     finished = len(opened) - len(todo)
     return Unpacked(out, len(opened), finished, files, notes.path, len(videos), frames)
 
