@@ -111,7 +111,7 @@ class OutputTree:
 def _safe_names(member: Member) -> list[str]:
     """A member's name, split. What `tarfile.data_filter` would repair or follow is refused."""
     name, info = member.info.name, member.info
-    names = [name for name in name.split("/") if name not in ("", ".")]
+    names = [each for each in name.split("/") if each not in ("", ".")]
     unsafe = name.startswith("/") or not name.isprintable() or not {*"\\:"}.isdisjoint(name)
     if unsafe or ".." in names or RESERVED in name.casefold() or len(names) > _DEEPEST:
         fault = (
