@@ -109,12 +109,12 @@ def main() -> None:
                 margin = "exact" if not m.error else f"{1 / m.share:.2g}" if m.share else "-"
                 lines.append(
                     f"| {kind} | {method} | {backbone} | {stage} | {len(members)} | "
-                    f"{m.part.removeprefix(TIE)} | {m.error:.2g} "
+                    f"{m.quantity.removeprefix(TIE)} | {m.error:.2g} "
                     f"| {m.unit} | {m.bound:.2g} | {margin} |"
                 )
     if ties:
         lines += ["", f"{len(ties)} ties:", ""]
-        lines += [f"- {m.part.removeprefix(TIE)}: {m.error:.2g} {m.unit}" for m in ties]
+        lines += [f"- {m.quantity.removeprefix(TIE)}: {m.error:.2g} {m.unit}" for m in ties]
     if "evaluation" in by_case:
         lines += ["", *_by_figure(by_case["evaluation"])]
     text = "\n".join(lines) + "\n"
