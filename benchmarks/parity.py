@@ -103,18 +103,18 @@ def main() -> None:
         groups, by_case[kind] = _compare(kind, chosen.device)
         for (method, backbone), measures in groups.items():
             failed += sum(not m.passes for m in measures)
-            ties += [m for m in measures if m.part.startswith(TIE)]
+            ties += [m for m in measures if m.quantity.startswith(TIE)]
             for stage, members in _stages(measures, each=chosen.parts):
                 m = max(members, key=lambda m: (m.share, m.error))
                 margin = "exact" if not m.error else f"{1 / m.share:.2g}" if m.share else "-"
                 lines.append(
                     f"| {kind} | {method} | {backbone} | {stage} | {len(members)} | "
-                    f"{m.part.removeprefix(TIE)} | {m.error:.2g} "
+                    f"{m.quantity.removeprefix(TIE)} | {m.error:.2g} "
                     f"| {m.unit} | {m.bound:.2g} | {margin} |"
                 )
     if ties:
         lines += ["", f"{len(ties)} ties:", ""]
-        lines += [f"- {m.part.removeprefix(TIE)}: {m.error:.2g} {m.unit}" for m in ties]
+        lines += [f"- {m.quantity.removeprefix(TIE)}: {m.error:.2g} {m.unit}" for m in ties]
     if "evaluation" in by_case:
         lines += ["", *_by_figure(by_case["evaluation"])]
     text = "\n".join(lines) + "\n"
@@ -151,16 +151,17 @@ STAGES = {
 
 def _stages(measures: list[Measure], *, each: bool) -> list[tuple[str, list[Measure]]]:
     """The measures by stage; `each`: every one alone."""
-    named = [
-        (next((stage for stage, pattern in STAGES.items() if re.match(pattern, m.part)), "all"), m)
-        for m in measures
-    ]
+    named = [(_stage(m.quantity), m) for m in measures]
     if each:
         return [(stage, [m]) for stage, m in named]
     return [
         (stage, [m for name, m in named if name == stage])
         for stage in dict.fromkeys(name for name, _ in named)
     ]
+
+
+def _stage(quantity: str) -> str:
+    return next((stage for stage, pattern in STAGES.items() if re.match(pattern, quantity)), "all")
 
 
 def _compare(kind: str, device: str) -> tuple[dict[Group, list[Measure]], dict[str, list[Measure]]]:
@@ -184,7 +185,7 @@ def _by_figure(by_case: dict[str, list[Measure]]) -> list[str]:
     named: dict[str, dict[str, list[float]]] = {case: {} for case in by_case}
     for case, measures in by_case.items():
         for m in measures:
-            figure = m.part.split("/")[-1].split()[0] if m.bound else "counts"
+            figure = m.quantity.split("/")[-1].split()[0] if m.bound else "counts"
             named[case].setdefault(figure, []).append(m.error)
     figures = list(dict.fromkeys(figure for found in named.values() for figure in found))
     figures = [*(figure for figure in figures if figure != "counts"), "counts"]

@@ -110,6 +110,6 @@ def coco_metrics(judge: Any) -> dict[str, float | None]:
         judge.accumulate()
         metrics[f"AP50_{name}"] = judge.eval["precision"][0, :, :, 0, 1]
     return {
-        name: 100 * part[part > -1].mean() if (part > -1).any() else None
-        for name, part in metrics.items()
+        name: 100 * precision[precision > -1].mean() if (precision > -1).any() else None
+        for name, precision in metrics.items()
     }

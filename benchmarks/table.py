@@ -46,12 +46,12 @@ def _number(value: float) -> str:
 
 def text(results: Iterable[Mapping[str, Any]]) -> str:
     """All results as Markdown, each with what it was measured on."""
-    parts: list[str] = []
+    lines: list[str] = []
     for result in results:
-        parts += [f"### {result['name'].capitalize()}", "", *_about(result), ""]
-        parts += [*table(result), ""]
-        parts += ["On a GPU: not measured.", ""] if result["gpu"] == "not measured" else []
-    return "\n".join(parts)
+        lines += [f"### {result['name'].capitalize()}", "", *_about(result), ""]
+        lines += [*table(result), ""]
+        lines += ["On a GPU: not measured.", ""] if result["gpu"] == "not measured" else []
+    return "\n".join(lines)
 
 
 def _about(result: Mapping[str, Any]) -> list[str]:

@@ -221,8 +221,8 @@ class Stages:
         why = "interrupted" if interrupted else "stopped by a failure"
         lines = ["", f"{why} after {duration(now - self.begun)}; {of}"]
         if not interrupted:
-            for title, place in self.failed.values():
-                lines.append(f"  failed: {title}" + (f" ({place})" if place else ""))
+            for title, path in self.failed.values():
+                lines.append(f"  failed: {title}" + (f" ({path})" if path else ""))
         lines += [f"  details: {log}"] if log else []
         return [*lines, "  run the same command again to resume"]
 

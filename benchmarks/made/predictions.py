@@ -109,7 +109,7 @@ def write_set(folder: Path, clips: int, processes: int) -> dict[str, int]:
         truth.write(json.dumps(_head(items))[:-1] + ', "annotations": [')
         for number, (objects, detections) in enumerate(ordered_map(_clip, items, processes, None)):
             texts = [
-                f'{{"id":{found["objects"] + place},{text}' for place, text in enumerate(objects, 1)
+                f'{{"id":{found["objects"] + index},{text}' for index, text in enumerate(objects, 1)
             ]
             truth.write((",\n" if number else "\n") + ",\n".join(texts))
             predictions.write(detections)  # files of gzip may be joined
@@ -189,10 +189,10 @@ def _clip(item: tuple[int, int, int], _: None) -> tuple[list[str], bytes]:
                     _line(image + frame, category, score, ids[number], random, thing, x, y)
                 )
         for slot in range(len(found), DETECTIONS):
-            entry = false[slot]
-            if entry is None or random.random() < 1 / FALSE_LENGTH:
-                entry = false[slot] = _false_track(random, next(tracks), objects, categories, frame)
-            track, category, model, corner, score = entry
+            last = false[slot]
+            if last is None or random.random() < 1 / FALSE_LENGTH:
+                last = false[slot] = _false_track(random, next(tracks), objects, categories, frame)
+            track, category, model, corner, score = last
             x, y = (corner + random.integers(-3, 4, 2)).tolist()
             found.append(
                 _line(
@@ -318,11 +318,11 @@ def _model(random: np.random.Generator) -> Model:
             0.3, 2.0
         )
         pair = [_stretched(mask, noise) for mask in (bitmap, shown)]
-        whole, part = (
+        whole, uncovered = (
             mask if mask.any() else other for mask, other in zip(pair, (bitmap, shown), strict=True)
         )
         a, corner_a = outline(whole)
-        v, corner_v = outline(part)
+        v, corner_v = outline(uncovered)
         seen.append((a, v, (corner_v[0] - corner_a[0], corner_v[1] - corner_a[1])))
         # The visible part of a noisy mask may stick out of the whole one; then both are the whole.
         if (
@@ -356,7 +356,7 @@ def outline(bitmap: np.ndarray) -> tuple[Outline, tuple[int, int]]:
     canvas[1 : 1 + height] = crop
     changes = np.flatnonzero(np.diff(canvas.ravel(order="F"), prepend=0, append=0))
     runs = np.diff(changes, prepend=0, append=canvas.size).tolist()
-    codes = [run - (runs[place - 2] if place > 2 else 0) for place, run in enumerate(runs)]
+    codes = [run - (runs[index - 2] if index > 2 else 0) for index, run in enumerate(runs)]
     middle = "".join(map(_number, codes[1:-1]))
     return Outline(width, height, int(crop.sum()), runs[0], middle, codes[-1]), (
         int(columns[0]),

@@ -20,7 +20,7 @@ from vatrack.common.shards import Shard, parse_shard
 )
 def test_clips_are_dealt_by_their_frames(sizes: list[int]) -> None:
     for count in (1, 2, 3, 4, 10, 40):
-        parts = [Shard(number, count).part(sizes) for number in range(1, count + 1)]
+        parts = [Shard(number, count).slice_of(sizes) for number in range(1, count + 1)]
         shards = [sizes[part] for part in parts]
         assert [size for shard in shards for size in shard] == sizes
         assert all(part.start == before.stop for before, part in pairwise(parts))

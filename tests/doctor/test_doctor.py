@@ -36,7 +36,7 @@ from vatrack.doctor import (
     examine,
     looks_at_config,
     machine,
-    places,
+    paths,
     services,
     software,
 )
@@ -142,7 +142,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "did you mean training.epochs?" in " ".join(shown.split())
     assert "cores: " in shown, "the rest is looked at all the same"
     assert "not checked: SLURM, MLflow, folders" in " ".join(shown.split())
-    looks = {"folders": places.look_at_folders, "cores": machine.look_at_cores}
+    looks = {"folders": paths.look_at_folders, "cores": machine.look_at_cores}
     monkeypatch.setattr("vatrack.doctor.LOOKS", looks)
     assert "results: " not in ending("--config", str(tmp_path / "none.yaml"))[1]
     assert "results: " in ending("--config", str(mine))[1]
@@ -374,7 +374,7 @@ def test_open_files(
 
 
 def look_at(path: Path, state: State, found: str, fix: str = "", wanted: int = 0) -> None:
-    check = places.folder("results", path, "every stage", "set `results`", "fails", wanted)
+    check = paths.folder("results", path, "every stage", "set `results`", "fails", wanted)
     expect(check, state, found, fix)
 
 
@@ -437,7 +437,7 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     mine = config(**values, dataset=dataset)
     assert needed_space(mine) == {"annotations": 6000, "clips": 3000, "runs": 10 * GIB}
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=9 * GIB))
-    check = next(iter(places.look_at_folders(mine)))
+    check = next(iter(paths.look_at_folders(mine)))
     expect(check, "warning", "9.0 GiB free, about 10.0 GiB needed (annotations 0.0, clips 0.0, ")
     # What the workflow has made already.
     made = results / mine.dataset.name
@@ -459,7 +459,7 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     assert needed_space(mine) == {}
     packed = {"path": tmp_path / "raw.tar", "size": 20 * GIB}
     mine = config(**values, dataset={"raw": tmp_path / "new", "archives": [packed]})
-    _, check, *_ = places.look_at_folders(mine)
+    _, check, *_ = paths.look_at_folders(mine)
     expect(check, "warning", "9.0 GiB free, at least 20.0 GiB needed (archives)", "set dataset.raw")
 
 

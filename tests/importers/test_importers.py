@@ -16,7 +16,7 @@ from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 from vatrack.importers import Imported, import_dataset
-from vatrack.importers.records import read_id_map
+from vatrack.importers.dataset import read_id_map
 
 # rows 000000/001100/001100/000000; with one hidden column on the left; that column
 VISIBLE = {"size": [4, 6], "counts": "92207"}

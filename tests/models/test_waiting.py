@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.models.small import random_batch, small_network
-from vatrack.common.structures import BatchPart
+from vatrack.common.structures import BatchShare
 from vatrack.config import PAPER_CLASS_WEIGHTS, Method, SamplerConfig
 from vatrack.models import rpn, sample
 from vatrack.models.assign import RPN_THRESHOLDS, assign
@@ -95,7 +95,7 @@ def test_a_gpu_is_waited_for_a_few_times_in_the_losses(objects: tuple[int, int])
         torch.cat([target.boxes["amodal"], _ones(len(target.labels), device)], dim=1)
         for target in targets[0]
     ]
-    part = BatchPart(generators=[torch.Generator().manual_seed(i) for i in range(2)])
+    share = BatchShare(generators=[torch.Generator().manual_seed(i) for i in range(2)])
     images = key.to(device), ref.to(device)
 
     def losses() -> None:
@@ -106,7 +106,7 @@ def test_a_gpu_is_waited_for_a_few_times_in_the_losses(objects: tuple[int, int])
             sizes,
             key_proposals=proposals,
             ref_proposals=proposals,
-            part=part,
+            share=share,
         )
 
     losses()  # what is done once is done

@@ -1,4 +1,4 @@
-"""How far our numbers are from the published ones: one value per part of a case, each with its
+"""How far our numbers are from the published ones: one value per quantity of a case, each with its
 bound."""
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ SAME_BOX = 0.99  # IoU
 
 @dataclass(frozen=True)
 class Measure:
-    """Worst deviation in one part of a case.
+    """Worst deviation of one quantity of a case.
 
     Attributes:
-        part: what was compared.
+        quantity: what was compared.
         unit: how the deviation is counted ("std": in standard deviations of the tensor; "relative";
             "px"; "score"; "wrong": the number of values that differ).
         error: the worst one; NaN and infinity count as infinite.
-        bound: the largest one allowed; 0 where the part is exact.
+        bound: the largest one allowed; 0 where the quantity is exact.
     """
 
-    part: str
+    quantity: str
     unit: str
     error: float
     bound: float
@@ -43,7 +43,7 @@ class Measure:
 
     @property
     def share(self) -> float:
-        """The part of the bound that is used up; above 1 the part fails."""
+        """The share of the bound that is used up; above 1 the quantity fails."""
         if self.bound:
             return self.error / self.bound
         return float("inf") if self.error else 0.0
@@ -64,22 +64,22 @@ def largest_difference(ours: Tensor | np.ndarray, theirs: Tensor | np.ndarray) -
     return largest if np.isfinite(largest) else float("inf")
 
 
-def wrong(part: str, ours: object, theirs: object) -> Measure:
-    """An exact part: 0 where both are equal; otherwise how many entries of two equally long lists
+def wrong(quantity: str, ours: object, theirs: object) -> Measure:
+    """An exact quantity: 0 where both are equal; otherwise how many items of two equally long lists
     differ, at least 1."""
     if ours == theirs:
-        return Measure(part, "wrong", 0.0, EXACT)
+        return Measure(quantity, "wrong", 0.0, EXACT)
     both_lists = isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs)
     different = sum(a != b for a, b in zip(ours, theirs, strict=True)) if both_lists else 1  # type: ignore[call-overload]
-    return Measure(part, "wrong", float(different), EXACT)
+    return Measure(quantity, "wrong", float(different), EXACT)
 
 
 def worst(measures: Iterable[Measure]) -> list[Measure]:
-    """One measure per part and unit, that closest to its bound; in order of their first
+    """One measure per quantity and unit, that closest to its bound; in order of their first
     appearance."""
     found: dict[tuple[str, str], Measure] = {}
     for measure in measures:
-        key = measure.part, measure.unit
+        key = measure.quantity, measure.unit
         if key not in found or (measure.share, measure.error) > (
             found[key].share,
             found[key].error,
@@ -89,11 +89,13 @@ def worst(measures: Iterable[Measure]) -> list[Measure]:
 
 
 def demand(measures: Iterable[Measure]) -> None:
-    """Fails with every part that is beyond its bound."""
+    """Fails with every quantity that is beyond its bound."""
     measures = list(measures)
     assert measures
     failed = [
-        f"{m.part}: {m.error:.3g} {m.unit}, allowed {m.bound:.3g}" for m in measures if not m.passes
+        f"{m.quantity}: {m.error:.3g} {m.unit}, allowed {m.bound:.3g}"
+        for m in measures
+        if not m.passes
     ]
     assert not failed, "\n".join(failed)
 

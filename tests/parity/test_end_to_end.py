@@ -235,8 +235,8 @@ def _compare_masks(
                 if not (paste_again(mask_type, 0.5 + step) & ~theirs).any()
                 and not (theirs & ~paste_again(mask_type, 0.5 - step)).any()
             )
-            part = f"tie: {place}, {mask_type} mask, {different} of {int(theirs.sum())} pixels"
-            yield Measure(part, "probability from 0.5", next(tied, float("inf")), TIE)
+            quantity = f"tie: {place}, {mask_type} mask, {different} of {int(theirs.sum())} pixels"
+            yield Measure(quantity, "probability from 0.5", next(tied, float("inf")), TIE)
 
 
 def _corners(box: list[float]) -> np.ndarray:

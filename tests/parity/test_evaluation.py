@@ -162,10 +162,10 @@ def _tracking_by_class(
     return measures
 
 
-def _points(part: str, pairs: Iterable[Pair]) -> Measure:
+def _points(quantity: str, pairs: Iterable[Pair]) -> Measure:
     """The largest difference of metrics in percent; infinite where only one of two is undefined."""
     return Measure(
-        part,
+        quantity,
         "percentage points",
         max((_difference(*pair) for pair in pairs), default=0.0),
         TOLERANCE,

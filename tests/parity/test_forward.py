@@ -50,23 +50,23 @@ def _input(case: Case) -> tuple[Tensor, tuple[int, int]]:
 
 
 def _sample(
-    part: str, tensor: Tensor, info: dict[str, Any], expected: np.ndarray
+    quantity: str, tensor: Tensor, info: dict[str, Any], expected: np.ndarray
 ) -> Iterator[Measure]:
-    scale, bound = (1.0, 1e-6) if part == "input" else (info["std"], RELATIVE)
+    scale, bound = (1.0, 1e-6) if quantity == "input" else (info["std"], RELATIVE)
     same_shape = list(tensor.shape) == info["shape"]
     error = (
         largest_difference(tensor.flatten()[:: info["stride"]], expected) / scale
         if same_shape
         else float("inf")
     )
-    yield Measure(part, "std", error, bound)
+    yield Measure(quantity, "std", error, bound)
     total = float(tensor.double().abs().sum())
-    yield Measure(f"{part}: sum", "relative", abs(total / info["abs_sum"] - 1), RELATIVE)
+    yield Measure(f"{quantity}: sum", "relative", abs(total / info["abs_sum"] - 1), RELATIVE)
 
 
-def _tensor(part: str, tensor: Tensor, expected: np.ndarray) -> Measure:
+def _tensor(quantity: str, tensor: Tensor, expected: np.ndarray) -> Measure:
     return Measure(
-        part, "std", largest_difference(tensor, expected) / float(expected.std()), RELATIVE
+        quantity, "std", largest_difference(tensor, expected) / float(expected.std()), RELATIVE
     )
 
 

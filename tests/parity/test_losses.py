@@ -115,8 +115,8 @@ def measure(case: Case, model: Detector) -> list[Measure]:
 
 
 def _relative(
-    part: str, ours: float, theirs: float, bound: float, absolute: float = 0.0
+    quantity: str, ours: float, theirs: float, bound: float, absolute: float = 0.0
 ) -> Measure:
     """A relative error; where the value is tiny, `absolute` widens the bound."""
     size = abs(theirs) or 1.0
-    return Measure(part, "relative", abs(ours - theirs) / size, bound + absolute / size)
+    return Measure(quantity, "relative", abs(ours - theirs) / size, bound + absolute / size)

@@ -111,8 +111,8 @@ def _compare_masks(
         "x_sums": (bitmaps * columns).sum(axis=(1, 2)),
         "y_sums": (bitmaps * rows[:, None]).sum(axis=(1, 2)),
     }
-    part = "masks" if bound else "masks at scale 1"
+    quantity = "masks" if bound else "masks at scale 1"
     for key, values in ours.items():
         theirs = np.array(golden[key], np.float64)
         size = np.maximum(theirs, 1)
-        yield Measure(part, "relative", largest_difference(values / size, theirs / size), bound)
+        yield Measure(quantity, "relative", largest_difference(values / size, theirs / size), bound)

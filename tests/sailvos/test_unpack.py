@@ -53,13 +53,13 @@ def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -
     if name != "x.zip":
         parts = split(second, [f"{second.name}.part{number}" for number in range(1, 4)])
     third = pack(tmp_path / "c.zip", stored, method=zipfile.ZIP_STORED)
-    out, record = tmp_path / "new" / "raw", tmp_path / "record.json"
+    out, summary = tmp_path / "new" / "raw", tmp_path / "record.json"
     given: list[Any] = [checked(first), *[checked(part) for part in parts], third]
     told = f"unpacked 3 archives into {out}: 49 files written; 3 video folders with 48 frames"
-    assert do(out, *given, workers=workers, record=record) == told
+    assert do(out, *given, workers=workers, summary=summary) == told
     assert contents(out) == whole | parted | stored
     assert {path.stat().st_mtime for path in out.rglob("*.bmp")} == {MTIME}
-    written = json.loads(record.read_text())
+    written = json.loads(summary.read_text())
     assert [(item["name"], item["files"], item["bytes"]) for item in written["archives"]] == [
         (first.name, 5, 12_003),
         (second.name, 40, 120_000),
@@ -225,21 +225,21 @@ def test_a_failure_stops_the_other_archives(
 
 
 def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]) -> None:
-    out, record = tmp_path / "out", tmp_path / "record.json"
+    out, summary = tmp_path / "out", tmp_path / "record.json"
     path = pack(tmp_path / "x.tar", video("a"))
     flushed.clear()
-    do(out, path, record=record)
+    do(out, path, summary=summary)
     assert len(flushed) == 1  # before the archive is noted as finished
-    before, noted = stats(out), record.read_bytes()
+    before, noted = stats(out), summary.read_bytes()
     status = path.stat()
     # Reading on would be noticed.
     path.write_bytes(path.read_bytes()[:512] + bytes(status.st_size - 512))
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
-    line = do(out, path, record=record)
+    line = do(out, path, summary=summary)
     assert "0 files written, 1 archive already complete (recorded in " in line
     assert line.endswith("; 1 video folder with 4 frames")
     assert stats(out) == before
-    assert record.read_bytes() == noted
+    assert summary.read_bytes() == noted
 
 
 def test_more_archives_later(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_checksums_that_are_given_later_are_compared(tmp_path: Path) -> None:
     do(out, path)
     with pytest.raises(InputError, match="damaged, its SHA-256 is"):
         do(out, ArchiveConfig(path=path, sha256="0" * 64))
-    line = do(out, checked(path), record=tmp_path / "record.json")
+    line = do(out, checked(path), summary=tmp_path / "record.json")
     assert "0 files written, 4 files already existed" in line
     (noted,) = json.loads((tmp_path / "record.json").read_text())["archives"]
     assert noted["parts"][0]["sha256"] == checked(path).sha256
@@ -461,12 +461,12 @@ def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None
     config = write_config(
         tmp_path / "config.yaml", {"archives": archives, "archive_strip": 1, "raw": str(raw)}
     )
-    record = tmp_path / "record.json"
-    code, shown, errors = vatrack_command("unpack", "--config", config, "--record", record)
+    summary = tmp_path / "record.json"
+    code, shown, errors = vatrack_command("unpack", "--config", config, "--record", summary)
     assert (code, errors) == (0, "")
     assert shown.endswith("1 video folder with 4 frames\n")
     assert contents(raw) == video("a")
-    assert json.loads(record.read_text())["videos"] == 1
+    assert json.loads(summary.read_text())["videos"] == 1
     code, _, _ = vatrack_command(
         "unpack", "--config", config, "--out", tmp_path / "other", "--strip", 0
     )

@@ -26,8 +26,8 @@ def test_shards_of_a_stage_have_a_folder_for_each_number() -> None:
     assert split.evaluation.all("") == [
         f"out/x/runs/{RUN}/evaluation_shards_of_3/{number}" for number in (1, 2, 3)
     ]
-    assert split.prediction.part == "--shard {shard}/2"
-    assert split.evaluation.part == "--shard {shard}/3"
+    assert split.prediction.option == "--shard {shard}/2"
+    assert split.evaluation.option == "--shard {shard}/3"
     assert split.prediction.name == f"{RUN}.{{shard}}"
 
 

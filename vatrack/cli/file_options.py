@@ -114,9 +114,9 @@ def _taken(path: Path, folder: Path, copies: dict[str, str]) -> Path:
     """The path itself, or that of a file with what a pipe gives."""
     if not path.is_fifo():
         return path
-    place = folder / str(len(copies))
-    place.mkdir()
-    copy = place / path.name
+    numbered = folder / str(len(copies))
+    numbered.mkdir()
+    copy = numbered / path.name
     with path.open("rb") as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target)
     copies[str(copy)] = str(path)

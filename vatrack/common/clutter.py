@@ -12,9 +12,9 @@ def is_clutter(name: str) -> bool:
     Args:
         name: of a file or folder, with or without folders before it, parted by `/`.
     """
-    *_, last = parts = name.rstrip("/").split("/")
+    *_, last = names = name.rstrip("/").split("/")
     return (
-        "__MACOSX" in parts
+        "__MACOSX" in names
         or last.startswith("._")
         or last.casefold() in (".ds_store", "thumbs.db")
     )

@@ -15,8 +15,8 @@ class Colour:
     @property
     def deep(self) -> str:
         """A darker one of the same hue, on white."""
-        parts = (int(self.light[place : place + 2], 16) for place in (1, 3, 5))
-        return "#" + "".join(f"{round(0.65 * part):02x}" for part in parts)
+        channels = (int(self.light[start : start + 2], 16) for start in (1, 3, 5))
+        return "#" + "".join(f"{round(0.65 * value):02x}" for value in channels)
 
 
 # After Okabe and Ito, told apart with every common form of colour blindness; their yellow is too

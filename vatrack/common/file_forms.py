@@ -67,13 +67,13 @@ class FormTable:
         telling: name of the list whose items tell what an object is.
         of_item: the form of the file by an item of that list.
         of_object: by a whole object.
-        of_record: by the first item of a list alone, or by the first of several objects.
+        of_first: by the first item of a list alone, or by the first of several objects.
     """
 
     telling: str
     of_item: Callable[[Any], FileForm | None]
     of_object: Callable[[Outline], FileForm | None]
-    of_record: Callable[[Any], FileForm | None]
+    of_first: Callable[[Any], FileForm | None]
 
     def wants(
         self, **wanted: FileForm | tuple[FileForm, ...]
@@ -137,7 +137,7 @@ class FormTable:
 
     def _form(self, stream: JsonStream) -> FileForm | None:
         if stream.next() == "[":
-            return next((self.of_record(stream.value()) for _ in stream.places()), None)
+            return next((self.of_first(stream.value()) for _ in stream.slots()), None)
         first: dict[str, Any] = {}
         lists = set()
         for key in stream.names():
@@ -146,7 +146,7 @@ class FormTable:
                 continue
             lists.add(key)
             first[key] = None
-            for number, _ in enumerate(stream.places()):
+            for number, _ in enumerate(stream.slots()):
                 item = stream.value()
                 if number == 0:
                     first[key] = item
@@ -156,7 +156,7 @@ class FormTable:
                     if number == LOOKED_AT:
                         return None
         if stream.next() == "{":  # the first of several lines
-            return self.of_record(first)
+            return self.of_first(first)
         return self.of_object(Outline(first, frozenset(lists)))
 
 

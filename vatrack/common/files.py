@@ -70,8 +70,8 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
         )
     if (target := followed(path)) != path:
         check_target(target, folder=folder)
-    place = path if path.is_dir() else path.parent
-    if not os.access(place, os.W_OK | os.X_OK):
+    written_in = path if path.is_dir() else path.parent
+    if not os.access(written_in, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return path
 

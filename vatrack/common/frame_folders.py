@@ -53,14 +53,14 @@ def lacks_all(folder: Path, names: Iterable[str], source: Path | str) -> str:
 
 def nearest_with(folder: Path, name: str) -> Path | None:
     """The folder above this one, or the first one in it, that contains what the name says."""
-    places = (folder.absolute().parent, *folders_in(folder))
-    return next((place for place in places if _holds(place, name)), None)
+    near = (folder.absolute().parent, *folders_in(folder))
+    return next((each for each in near if _holds(each, name)), None)
 
 
 def frames_below(folder: Path) -> str:
     """Which folder with frames may be meant: those in this one, or in these; empty: none is."""
     below = folders_in(folder)
-    levels = [below, [inner for place in below for inner in folders_in(place)]]
+    levels = [below, [inner for each in below for inner in folders_in(each)]]
     found = next((some for level in levels if (some := list(filter(_has_frames, level)))), [])
     return "one of " * (len(found) > 1) + few(map(str, found))
 

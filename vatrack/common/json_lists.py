@@ -157,7 +157,7 @@ class _Reader:
 
     def _list(self, section: str) -> Iterator[Item]:
         stream = self.stream
-        for _ in stream.places():
+        for _ in stream.slots():
             if stream.next() != "{":
                 stream.fail(f"its list `{section}` is not a list of objects")
             for value, begin, end in stream.objects() or [self._one()]:

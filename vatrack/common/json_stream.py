@@ -121,8 +121,8 @@ class JsonStream:
         self._position += 1
         return found
 
-    def places(self, brackets: str = "[]") -> Iterator[None]:
-        """The places of a list that starts here; whoever takes one reads the item there.
+    def slots(self, brackets: str = "[]") -> Iterator[None]:
+        """The slots of a list that starts here; whoever takes one reads the item there.
 
         Raises:
             JsonFault: it is no list.
@@ -143,7 +143,7 @@ class JsonStream:
         Raises:
             JsonFault: it is no object.
         """
-        for _ in self.places("{}"):
+        for _ in self.slots("{}"):
             key = self.value()
             if not isinstance(key, str):
                 self.fail("expected a name in quotation marks")
@@ -180,16 +180,16 @@ class JsonStream:
             self._more()
         if self._start + self._position < self._careful:
             return []
-        place = self._start + self._position
+        begin = self._start + self._position
         text = self._text[self._position : self._position + TOGETHER].encode("latin-1")
         found = parse_together(text)
         if found is None:
-            self._careful = place + len(text)
+            self._careful = begin + len(text)
             return []
         if found.stops:
             self._position += found.stops[-1]
         return [
-            (value, place + start, place + stop) for value, start, stop in zip(*found, strict=True)
+            (value, begin + start, begin + stop) for value, start, stop in zip(*found, strict=True)
         ]
 
     def fail(self, reason: str, byte: int | None = None) -> NoReturn:

@@ -32,7 +32,7 @@ def form_problem(mask: Any) -> str | None:
         if isinstance(mask, list | tuple):
             _check_polygons(mask)
         else:
-            size, counts = _parts(mask)
+            size, counts = _size_and_counts(mask)
             if isinstance(counts, list | tuple):
                 _check_runs(counts, size)
     except MaskError as error:
@@ -70,7 +70,7 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
             raise MaskError(f"is a polygon far outside its image ({width} x {height}); correct it")
         codes = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in mask], *size)
         return coco_mask.merge(codes)["counts"]
-    own, counts = _parts(mask)
+    own, counts = _size_and_counts(mask)
     if own != (height, width):
         raise MaskError(
             f"has size {list(own)}, its image {[height, width]} (height, width); use masks and "
@@ -107,13 +107,13 @@ def compress_usual(masks: Sequence[Any], sizes: Sequence[Sequence[int]]) -> list
 def encode(runs: Sequence[int]) -> bytes:
     """The canonical compressed string of run lengths, the first of which is of background."""
     # Empty runs inside join their neighbours, which are of one colour.
-    coloured = [(place % 2, run) for place, run in enumerate(runs) if run]
+    coloured = [(index % 2, run) for index, run in enumerate(runs) if run]
     merged = [sum(run for _, run in group) for _, group in groupby(coloured, lambda item: item[0])]
     if coloured and coloured[0][0]:
         merged.insert(0, 0)
     text = bytearray()
-    for place, run in enumerate(merged):
-        rest = run - merged[place - 2] if place > 2 else run
+    for index, run in enumerate(merged):
+        rest = run - merged[index - 2] if index > 2 else run
         while True:
             bits, rest = rest & 31, rest >> 5
             more = rest != (-1 if bits & 16 else 0)
@@ -159,7 +159,7 @@ def decode_runs(counts: bytes) -> list[int]:
     return runs
 
 
-def _parts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:
+def _size_and_counts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:
     """Size and counts of a run-length code."""
     size = mask.get("size") if isinstance(mask, Mapping) else None
     if (

@@ -35,12 +35,12 @@ def read_lines(path: Path) -> Iterator[MotsLine]:
     with open_text(path) as stream:
         for number, line in enumerate(stream, 1):
             where = f"{path}: line {number}"
-            parts = line.split()
-            if not parts:
+            fields = line.split()
+            if not fields:
                 continue
             try:
-                frame, track, category, height, width = map(int, parts[:5])
-                (counts,) = parts[5:]
+                frame, track, category, height, width = map(int, fields[:5])
+                (counts,) = fields[5:]
             except ValueError:
                 raise InputError(
                     f"{where}: not a line of MOTS; write `frame id class height width mask`"

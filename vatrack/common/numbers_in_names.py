@@ -9,7 +9,7 @@ from pathlib import Path
 def natural(text: str) -> list[tuple[int, str]]:
     """A key that sorts texts by the numbers in them."""
     return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+        (int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", text)
     ]
 
 

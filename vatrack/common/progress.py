@@ -45,12 +45,12 @@ def duration(seconds: float) -> str:
     """
     whole = round(seconds)
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
+    amounts: list[str] = []
     for name, size in units:
-        if whole >= size or parts:
-            parts.append(f"{whole // size} {name}")
+        if whole >= size or amounts:
+            amounts.append(f"{whole // size} {name}")
             whole %= size
-    return " ".join(parts[:2]) or ("0 s" if seconds < 0.05 else f"{seconds:.1f} s")
+    return " ".join(amounts[:2]) or ("0 s" if seconds < 0.05 else f"{seconds:.1f} s")
 
 
 def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:

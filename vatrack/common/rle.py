@@ -169,8 +169,8 @@ def _numbers(text: bytes, stops: Ints, bad: Bools) -> tuple[NDArray[Any], Ints]:
     length = np.diff(np.append(first, len(before)))
     number = before[first] - first
     bad[np.searchsorted(bounds[1:], number[length >= LONGEST], side="right")] = True
-    place = np.minimum(np.arange(len(before)) - np.repeat(first, length), LONGEST - 1)
-    lower = (data[before] - 48 & 31).astype(np.int64) << 5 * place
+    index = np.minimum(np.arange(len(before)) - np.repeat(first, length), LONGEST - 1)
+    lower = (data[before] - 48 & 31).astype(np.int64) << 5 * index
     value = ends.astype(np.int32 if length.max() < LONGEST - 1 else np.int64)
     value[number] = (
         ends[number].astype(np.int64) << 5 * np.minimum(length, LONGEST - 1)
@@ -189,8 +189,8 @@ def encode_runs(runs: Sequence[Ints]) -> list[bytes]:
         return [b""] * len(runs)
     value = np.concatenate(runs)
     # From the fourth number on, a run is stored as its difference to the run two places before.
-    place = np.arange(len(value)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    value = np.where(place > 2, value - np.roll(value, 2), value)
+    index = np.arange(len(value)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    value = np.where(index > 2, value - np.roll(value, 2), value)
     # Characters of 5 bits each, lowest first; the last one has the sign.
     magnitude = np.where(value < 0, ~value, value)
     characters = np.searchsorted(1 << (5 * np.arange(1, LONGEST) - 1), magnitude, side="right") + 1

@@ -29,7 +29,7 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def part(self, sizes: Sequence[int]) -> slice:
+    def slice_of(self, sizes: Sequence[int]) -> slice:
         """Which of the clips are its own: all shards get about the same number of frames, each clip
         is in one of them.
 
@@ -37,7 +37,7 @@ class Shard:
             sizes: frames of each clip.
 
         Example:
-            >>> [Shard(number, 2).part([2, 2, 4]) for number in (1, 2)]
+            >>> [Shard(number, 2).slice_of([2, 2, 4]) for number in (1, 2)]
             [slice(0, 2, None), slice(2, 3, None)]
         """
         ends = list(accumulate(sizes))

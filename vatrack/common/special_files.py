@@ -23,9 +23,9 @@ def refuse_special(path: Path) -> None:
     Raises:
         InputError: it is a device, a pipe or a socket, or a name of such a folder.
     """
-    place = Path(os.path.realpath(path.parent))
+    folder = Path(os.path.realpath(path.parent))
     special = path.exists() and not path.is_file() and not path.is_dir()
-    if special or place == Path("/dev") or place.match("/proc/*/fd"):
+    if special or folder == Path("/dev") or folder.match("/proc/*/fd"):
         raise InputError(
             f"{path}: is a device or pipe, which cannot be written whole or not at all; choose a "
             "file for the output"

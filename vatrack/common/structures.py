@@ -51,7 +51,7 @@ def at_least_one(count: int | Tensor) -> float | Tensor:
 
 
 @dataclass(frozen=True)
-class BatchPart:
+class BatchShare:
     """How a process computes its share of a batch, so that all shares together equal the whole
     batch.
 
@@ -71,4 +71,4 @@ class BatchPart:
         return self.generators[pair] if self.generators else None
 
 
-WHOLE_BATCH = BatchPart()
+WHOLE_BATCH = BatchShare()

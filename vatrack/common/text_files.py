@@ -62,9 +62,9 @@ class NotText(InputError):
     found = ""
 
 
-def existing_part(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """The path itself, or the nearest folder (or file) above it that exists."""
-    return next(place for place in (path, *path.parents) if place.exists())
+    return next(each for each in (path, *path.parents) if each.exists())
 
 
 def no_such(path: Path | str, kind: Literal["file", "folder"]) -> str:
@@ -91,7 +91,7 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except NotADirectoryError:
-        file = next(place for place in path.parents if place.exists())
+        file = next(above for above in path.parents if above.exists())
         raise InputError(
             f"{path}: no such file: {file} is a file, not a folder; check the path"
         ) from None

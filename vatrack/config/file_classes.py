@@ -101,8 +101,8 @@ class FileClasses:
                 + "; correct dataset.classes (data: use the classes of the training file), or the "
                 "names in the file"
             )
-        places = {name: label for label, name in enumerate(classes.names)}
-        return {number: places[name] for name, number in self.ids.items()}
+        labels = {name: label for label, name in enumerate(classes.names)}
+        return {number: labels[name] for name, number in self.ids.items()}
 
     def category_ids(
         self,

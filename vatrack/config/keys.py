@@ -47,11 +47,11 @@ def list_length(name: str, model: type[BaseModel]) -> int:
     Example: `list_length("input.image_scale", Config) == 2`
     """
     annotation: Any = model
-    for part in name.split("."):
-        inner = next((each for each in _models(annotation) if part in each.model_fields), None)
+    for key in name.split("."):
+        inner = next((each for each in _models(annotation) if key in each.model_fields), None)
         if inner is None:
             return 1
-        annotation = inner.model_fields[part].annotation
+        annotation = inner.model_fields[key].annotation
     fixed = [
         get_args(choice)
         for choice in (annotation, *get_args(annotation))
@@ -89,8 +89,8 @@ def nested(name: str, value: Any) -> str:
     first, *inner = name.split(".")
     shown = yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()
     text = shown.removesuffix("\n...").strip()
-    for part in reversed(inner):
-        text = f"{{{part}: {text}}}"
+    for key in reversed(inner):
+        text = f"{{{key}: {text}}}"
     return f"{first}: {text}"
 
 
@@ -122,8 +122,8 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
                 f"{problem}; correct it: lists are written as [a, b], and strings with special "
                 "characters in quotation marks"
             ) from None
-        for part in reversed(name.split(".")):
-            value = {part: value}
+        for key in reversed(name.split(".")):
+            value = {key: value}
         # Under their new names, so that they replace what a file has under those.
         layers.append(with_new_names(value, f"--set {text}"))
     return reduce(merged, layers)

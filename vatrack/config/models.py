@@ -249,8 +249,8 @@ class Config(_Shared):
         for name, by in BY_RUN.items():
             *sections, key = name.split(".")
             section = values
-            for part in sections:
-                section = section[part]
+            for section_name in sections:
+                section = section[section_name]
             section[key] = _pick(section[key], run[by], name)
         training = values["training"]
         training["weights"] = self.start_file(backbone)

@@ -71,10 +71,10 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
 def _complaint(item: Any, model: type[Frozen]) -> str:
     """One of pydantic's errors in a line: the full name of the key, what is wrong, what was
     meant."""
-    name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
+    name = ".".join(str(key) for key in item["loc"] if not _is_choice(key))
     message = in_plain_words(item, list_length(name, model))
     if item["type"] == "extra_forbidden":
-        full = ".".join(part for part in item["loc"] if isinstance(part, str))
+        full = ".".join(key for key in item["loc"] if isinstance(key, str))
         message = unknown_key(full, model, item["input"])
     elif item["type"] == "value_error":  # our own words, which pydantic puts a title before
         message = str(item["ctx"]["error"])
@@ -84,9 +84,9 @@ def _complaint(item: Any, model: type[Frozen]) -> str:
 _FORMS = ("literal[", "tuple[", "dict[", "constrained-")
 
 
-def _is_choice(part: str | int) -> bool:
+def _is_choice(key: str | int) -> bool:
     """Whether a part of a name only says which of several forms of a value is meant."""
-    return isinstance(part, str) and (part.startswith(_FORMS) or part == "[key]")
+    return isinstance(key, str) and (key.startswith(_FORMS) or key == "[key]")
 
 
 def _follows(item: Any, found: Sequence[Any]) -> bool:

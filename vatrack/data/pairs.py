@@ -66,32 +66,32 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         self.epoch = 0
         self.alone = bool((np.diff(self.file.bounds) <= 1).all())
         # Frame numbers of the key frames.
-        self.places = np.flatnonzero(
+        self.key_frames = np.flatnonzero(
             (self.file.counts > 0) & (self.file.sizes.min(axis=1, initial=MIN_SIDE) >= MIN_SIDE)
         )
-        if not len(self.places):
+        if not len(self.key_frames):
             raise InputError(
                 f"{annotations}: no frame has an object to train on; check the annotations and "
                 "dataset.max_occlusion"
             )
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.key_frames)
 
     @property
     def wide(self) -> npt.NDArray[np.bool_]:
         """For every key frame whether it is wider than high; batches hold one orientation only."""
-        sizes = self.file.sizes[self.places]
+        sizes = self.file.sizes[self.key_frames]
         return np.asarray(sizes[:, 0] > sizes[:, 1])
 
     def __getitem__(self, index: int) -> tuple[FrameSample, FrameSample]:
         generator = np.random.default_rng([self.seed, self.epoch, index])
         for _ in range(DRAWS):
-            pair = self._pair(int(self.places[index]), generator)
+            pair = self._pair(int(self.key_frames[index]), generator)
             if pair is not None:
                 return pair
             # An unusable pair is replaced from the whole set, as published (quirk L2).
-            index = int(generator.integers(len(self.places)))
+            index = int(generator.integers(len(self.key_frames)))
         problem = "contain no usable object; check the annotations"
         if not self.alone:
             problem = "have no object in common; check instance_id"

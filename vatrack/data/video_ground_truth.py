@@ -52,7 +52,7 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
     position: dict[int, int] = {}
     for images in frames.values():
         images.sort(key=lambda image: image["frame_id"])
-        position.update({image["id"]: place for place, image in enumerate(images)})
+        position.update({image["id"]: index for index, image in enumerate(images)})
 
     tracks: dict[tuple[int, int], dict[str, Any]] = {}
     for annotation in joint["annotations"]:
@@ -66,15 +66,15 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
             continue
         video_id, instance = annotation["video_id"], annotation["instance_id"]
         track = tracks.setdefault((video_id, instance), _new_track(annotation, frames[video_id]))
-        place = position[annotation["image_id"]]
-        if track["segmentations"][place] is not None:
+        index = position[annotation["image_id"]]
+        if track["segmentations"][index] is not None:
             raise InputError(
                 f"annotation {annotation['id']}: instance {instance} occurs twice in image "
                 f"{annotation['image_id']}; give each of its objects an instance of its own"
             )
-        track["segmentations"][place] = _mask(annotation, mask_type)
-        track["areas"][place] = annotation[f"area_{mask_type}"]
-        track["occlude_rate"][place] = rate
+        track["segmentations"][index] = _mask(annotation, mask_type)
+        track["areas"][index] = annotation[f"area_{mask_type}"]
+        track["occlude_rate"][index] = rate
     numbered = [{"id": number, **tracks[key]} for number, key in enumerate(sorted(tracks), start=1)]
     return {"categories": joint["categories"], "videos": joint["videos"], "annotations": numbered}
 

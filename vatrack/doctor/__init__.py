@@ -17,7 +17,7 @@ from vatrack.common.errors import InputError
 from vatrack.config import Config, load_config
 from vatrack.doctor.check import Check, Look, looked
 from vatrack.doctor.machine import look_at_cores, look_at_files, look_at_gpus, look_at_shared_memory
-from vatrack.doctor.places import look_at_data, look_at_folders, look_at_weights
+from vatrack.doctor.paths import look_at_data, look_at_folders, look_at_weights
 from vatrack.doctor.services import look_at_mlflow, look_at_slurm
 from vatrack.doctor.software import look_at_codecs, look_at_extras, look_at_packages, look_at_python
 

@@ -16,7 +16,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
 from vatrack.config import Config
 from vatrack.doctor.check import Check
-from vatrack.doctor.places import folder
+from vatrack.doctor.paths import folder
 from vatrack.experiments.client import sqlite_path, store_uri
 from vatrack.runs.folder import RunFolder
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vatrack.common.images import is_frame
-from vatrack.common.text_files import existing_part
+from vatrack.common.text_files import nearest_existing
 from vatrack.config import Config
 from vatrack.config.dataset import DatasetConfig
 from vatrack.runs.folder import RunFolder
@@ -30,17 +30,17 @@ def needed_space(config: Config) -> dict[str, int]:
     raw = dataset.images if dataset.format == "joint" else dataset.raw
     if raw is None:
         return {}
-    parts = {}
+    sizes = {}
     annotated = (results / "annotations").is_dir()
     if not annotated:
         files = (dataset.train_json, dataset.valid_json)
-        parts["annotations"] = ANNOTATIONS * sum(_size(file) for file in files if file)
+        sizes["annotations"] = ANNOTATIONS * sum(_size(file) for file in files if file)
     if not (results / "clips").is_dir() and _copies(dataset, raw, results):
-        parts["clips"] = sum(_frames(raw))
-    if any(parts.values()) or annotated or raw.is_dir():
+        sizes["clips"] = sum(_frames(raw))
+    if any(sizes.values()) or annotated or raw.is_dir():
         folders = (RunFolder(results / "runs" / run.name) for run in config.runs())
-        parts["runs"] = RUN * sum(not folder.measured for folder in folders)
-    return {name: size for name, size in parts.items() if size}
+        sizes["runs"] = RUN * sum(not folder.measured for folder in folders)
+    return {name: size for name, size in sizes.items() if size}
 
 
 def archive_space(dataset: DatasetConfig) -> int:
@@ -54,7 +54,7 @@ def _copies(dataset: DatasetConfig, raw: Path, results: Path) -> bool:
     """Whether the clips are copies of the raw frames."""
     if dataset.format != "sailvos" or not raw.is_dir():
         return False
-    other_disk = raw.stat().st_dev != existing_part(results).stat().st_dev
+    other_disk = raw.stat().st_dev != nearest_existing(results).stat().st_dev
     mode = dataset.clips.mode
     return mode in ("copy", "png") or (mode == "hardlink" and other_disk)
 

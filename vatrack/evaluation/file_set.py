@@ -76,18 +76,18 @@ class FileSet:
     protocol: Protocol
     wrong: PredictionError | None
 
-    def part(self, shard: Shard) -> slice:
+    def slice_of(self, shard: Shard) -> slice:
         """Which of the videos belong to a shard."""
-        return shard.part([len(video.head["images"]) for _, video in self.videos])
+        return shard.slice_of([len(video.head["images"]) for _, video in self.videos])
 
-    def measure(self, processes: int, part: slice = slice(None)) -> list[VideoResult]:
+    def measure(self, processes: int, chosen: slice = slice(None)) -> list[VideoResult]:
         """The results of all videos, or of some neighbouring ones.
 
         Raises:
             InputError: see `measure_all`. The first wrong prediction is that of all videos, also
                 where only some are measured.
         """
-        start, stop, _ = part.indices(len(self.videos))
+        start, stop, _ = chosen.indices(len(self.videos))
         return measure_all(
             self.videos[start:stop],
             self.files,

@@ -78,10 +78,10 @@ def evaluate_shard(
         # A shard holds the details, too, in which names stand for ids.
         Names.of(split.head.category_names, split.head.video_names, split.protocol.truth)
         record = _record(split, shard)
-        part = split.part(shard)
-        results = split.measure(processes, part)
+        own = split.slice_of(shard)
+        results = split.measure(processes, own)
         split.files.check()  # the checksums in the record are those of what was evaluated
-    record["videos"] = list(split.head.heads)[part]
+    record["videos"] = list(split.head.heads)[own]
     write_shard(out, record, results)
     detections = sum(result.detections for result in results)
     return EvaluatedShard(out, shard, len(results), len(split.videos), detections)

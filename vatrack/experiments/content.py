@@ -136,8 +136,8 @@ def params(run: RunConfig) -> dict[str, str]:
 def run_name(run: RunConfig) -> str:
     """What the MLflow run is called: method, backbone, label (where it has one) and seed."""
     label = run.run_label.removesuffix(f"seed{run.seed}").rstrip("_-.")  # a seed is said once
-    parts = [run.method.value, run.backbone.value, *([label] if label else [])]
-    return " ".join([*parts, f"seed {run.seed}"])
+    words = [run.method.value, run.backbone.value, *([label] if label else [])]
+    return " ".join([*words, f"seed {run.seed}"])
 
 
 def tags(folder: Path, run: RunConfig) -> dict[str, str]:

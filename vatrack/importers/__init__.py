@@ -14,7 +14,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, refuse_same_file, require_json
 from vatrack.common.foreign import SourceFormat
 from vatrack.importers import amodal_synth_drive, coco_amodal, cocoa, mots, movi, tao_amodal, ytvis
-from vatrack.importers.records import Dataset, Settings, check_images
+from vatrack.importers.dataset import Dataset, Settings, check_images
 from vatrack.importers.writing import Counts, write_joint
 
 _READERS: dict[str, Callable[[Settings], Dataset]] = {

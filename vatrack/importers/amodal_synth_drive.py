@@ -14,7 +14,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
 from vatrack.common.value_files import read_json
 from vatrack.data.fields import shown
-from vatrack.importers.records import (
+from vatrack.importers.dataset import (
     FIX,
     Dataset,
     Frames,

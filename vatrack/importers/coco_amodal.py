@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from vatrack.common.json_types import Json
+from vatrack.importers.dataset import Dataset, Object, Settings, required
 from vatrack.importers.listed import TRACK, Lists, read_all
-from vatrack.importers.records import Dataset, Object, Settings, required
 from vatrack.importers.writing import is_absent
 
 AMODAL = ("a_segm", "amodal_seg", "amodal_mask", "segmentation")

@@ -8,8 +8,8 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
 from vatrack.data.fields import is_flag, shown
+from vatrack.importers.dataset import FIX, Dataset, Object, Settings, categories
 from vatrack.importers.listed import Lists, read_all
-from vatrack.importers.records import FIX, Dataset, Object, Settings, categories
 
 
 def read(settings: Settings) -> Dataset:

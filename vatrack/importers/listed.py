@@ -12,7 +12,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
 from vatrack.data.fields import is_whole
-from vatrack.importers.records import (
+from vatrack.importers.dataset import (
     FIX,
     Dataset,
     Frames,
@@ -47,11 +47,11 @@ class Lists:
             InputError: an annotation belongs to no image.
         """
         for path, images in self.images.items():
-            for entry in read_lists(path, ("annotations",)):
-                if entry.section != "annotations":
+            for element in read_lists(path, ("annotations",)):
+                if element.section != "annotations":
                     continue
-                item = entry.value
-                where = f"{path}: annotation {item.get('id', f'at byte {entry.offset}')}"
+                item = element.value
+                where = f"{path}: annotation {item.get('id', f'at byte {element.offset}')}"
                 number = required(item, "image_id", where)
                 if number not in images:
                     raise InputError(
@@ -152,9 +152,9 @@ def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dic
                     f"twice; {FIX}"
                 )
         video = frames.video(str(item.get("name", number)), source_id=number)
-        for place, (_, image) in enumerate(ordered):
+        for position, (_, image) in enumerate(ordered):
             where = f"{path}: image {image['id']}"
-            found[image["id"]] = _add(frames, video, place, image, where)
+            found[image["id"]] = _add(frames, video, position, image, where)
     return found
 
 

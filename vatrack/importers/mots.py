@@ -19,7 +19,7 @@ from vatrack.common.images import SUFFIXES
 from vatrack.common.json_types import Json
 from vatrack.common.mots import IDS, IGNORED, read_lines
 from vatrack.common.text_files import no_such
-from vatrack.importers.records import (
+from vatrack.importers.dataset import (
     ONLY_VISIBLE,
     Dataset,
     Frames,

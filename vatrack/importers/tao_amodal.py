@@ -8,8 +8,8 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import rectangle
 from vatrack.data.fields import is_box, is_rate, rate, shown
+from vatrack.importers.dataset import FIX, Dataset, Object, Settings, required
 from vatrack.importers.listed import Lists, read_all
-from vatrack.importers.records import FIX, Dataset, Object, Settings, required
 
 EXTRA = ("visibility", "out_of_frame", "amodal_is_uncertain")
 

@@ -16,7 +16,7 @@ from vatrack.common.json_types import Json
 from vatrack.common.mask_forms import decode_runs, encode
 from vatrack.common.rle import box_of
 from vatrack.data.fields import NEEDED, is_flag, read_masks, shown
-from vatrack.importers.records import FIX, Dataset, Object
+from vatrack.importers.dataset import FIX, Dataset, Object
 
 Size = tuple[int, int]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
-from vatrack.importers.records import (
+from vatrack.importers.dataset import (
     FIX,
     ONLY_VISIBLE,
     Dataset,
@@ -64,10 +64,10 @@ def read(settings: Settings) -> Dataset:
 
 def _objects(settings: Settings, images: dict[int, list[Json]]) -> Iterator[Object]:
     path = settings.only_source()
-    for entry in read_lists(path):
-        if entry.section != "annotations":
+    for element in read_lists(path):
+        if element.section != "annotations":
             continue
-        item = entry.value
+        item = element.value
         track = required(item, "id", f"{path}: an item of `annotations`")
         where = f"{path}: annotation {track}"
         video = required(item, "video_id", where)

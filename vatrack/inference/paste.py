@@ -76,8 +76,8 @@ def paste_codes(
         changes = np.flatnonzero(flat[1:] != flat[:-1])
         # A change stands in a column of the frame as far down as in one of the window.
         column = changes.astype(np.int32) // np.int32(stride)
-        places = changes + column * np.int64(height - stride) + (x.start * height + y.start)
-        lengths = np.diff(places, prepend=0, append=height * width)
+        starts = changes + column * np.int64(height - stride) + (x.start * height + y.start)
+        lengths = np.diff(starts, prepend=0, append=height * width)
         runs.append(lengths if lengths[-1] else lengths[:-1])
     return encode_runs(runs)
 

@@ -132,7 +132,7 @@ def predict_files(
     everything = file.clips
     if not everything:
         raise InputError(f"{ground_truth}: contains no images; {JOINT.give}")
-    clips = everything[shard.part(list(map(len, everything)))] if shard else everything
+    clips = everything[shard.slice_of(list(map(len, everything)))] if shard else everything
     if shard:
         record_path(out).unlink(missing_ok=True)  # it says that the shard is complete
     file.require_frames(images)
@@ -233,10 +233,10 @@ def _start(share: _Share) -> _Clips:
     """In one of several processes, with its share of the machine."""
     torch.set_num_threads(1)
     compute = share.run.compute
-    parts = {"workers": compute.workers // share.processes}
+    settings = {"workers": compute.workers // share.processes}
     if compute.mask_workers == "auto":
-        parts["mask_workers"] = 0
-    run = share.run.model_copy(update={"compute": compute.model_copy(update=parts)})
+        settings["mask_workers"] = 0
+    run = share.run.model_copy(update={"compute": compute.model_copy(update=settings)})
     return _Clips(run, share.checkpoint, share.images, share.device, share.category_ids)
 
 

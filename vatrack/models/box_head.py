@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu, smooth_l1_loss
 
-from vatrack.common.structures import WHOLE_BATCH, BatchPart
+from vatrack.common.structures import WHOLE_BATCH, BatchShare
 from vatrack.models.boxes import HEAD_STD, classwise_nms, decode, encode
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.sample import Sample
@@ -40,7 +40,7 @@ def box_losses(
     boxes: Sequence[Tensor],
     labels: Sequence[Tensor],
     class_weights: Tensor,
-    part: BatchPart = WHOLE_BATCH,
+    share: BatchShare = WHOLE_BATCH,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Classification loss, box loss and accuracy in percent over the sampled regions of a batch.
 
@@ -64,7 +64,7 @@ def box_losses(
         rows.append(torch.arange(start, start + count, device=logits.device))
         goals.append(encode(sample.positives, truth[sample.matched], HEAD_STD))
         start += sample.count
-    divisor = part.divisor(len(logits))
+    divisor = share.divisor(len(logits))
     classification = (
         cross_entropy(logits, targets, weight=class_weights, reduction="none").sum() / divisor
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vatrack.common.mask_types import MaskType
-from vatrack.common.structures import WHOLE_BATCH, BatchPart, Targets
+from vatrack.common.structures import WHOLE_BATCH, BatchShare, Targets
 from vatrack.config import Backbone, InferenceConfig, Method, ModelConfig
 from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.fpn import FeaturePyramid
@@ -49,14 +49,14 @@ class Detector(nn.Module):
         key_targets: Sequence[Targets],
         ref_targets: Sequence[Targets],
         image_sizes: Sequence[tuple[int, int]],
-        part: BatchPart = WHOLE_BATCH,
+        share: BatchShare = WHOLE_BATCH,
     ) -> dict[str, Tensor]:
         """The terms of `losses` alone: what a training step differentiates.
 
         Frames are detected with `detect`, not by a call of the network.
         """
         return self.losses(
-            key_images, ref_images, key_targets, ref_targets, image_sizes, part=part
+            key_images, ref_images, key_targets, ref_targets, image_sizes, share=share
         )[0]
 
     def losses(
@@ -69,7 +69,7 @@ class Detector(nn.Module):
         *,
         key_proposals: Sequence[Tensor] | None = None,
         ref_proposals: Sequence[Tensor] | None = None,
-        part: BatchPart = WHOLE_BATCH,
+        share: BatchShare = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All terms of one training step; the total is the sum of those named loss_* (spec 4.4).
 
@@ -77,7 +77,7 @@ class Detector(nn.Module):
             key_images, ref_images: (n, 3, H, W).
             image_sizes: height and width of each pair without padding.
             key_proposals, ref_proposals: used instead of the RPN's own, (k, 4 or 5) per image.
-            part: divisors and generators of this micro-batch.
+            share: divisors and generators of this micro-batch.
 
         Returns:
             Terms by name (the same names for every batch), and per sampler the numbers of sampled
@@ -96,7 +96,7 @@ class Detector(nn.Module):
             anchors,
             [t.boxes[primary] for t in key_targets],
             self.settings.rpn_sampler,
-            part,
+            share,
         )
         if key_proposals is None:
             key_proposals = propose(
@@ -108,7 +108,7 @@ class Detector(nn.Module):
         terms, sampled = self.roi_head.losses(
             FrameBatch(_for_regions(key_features), key_proposals, key_targets),
             FrameBatch(_for_regions(ref_features), ref_proposals, ref_targets),
-            part,
+            share,
         )
         return losses | terms, {"rpn": rpn_counts} | sampled
 

@@ -11,11 +11,11 @@ def conv_block(
     inputs: int, outputs: int, kernel: int, *, groups: int | None = None, relu: bool = False
 ) -> nn.Sequential:
     """Convolution that keeps the size; with `groups` it has a group norm in place of a bias."""
-    parts: list[tuple[str, nn.Module]] = [
+    modules: list[tuple[str, nn.Module]] = [
         ("conv", nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=groups is None))
     ]
     if groups is not None:
-        parts.append(("gn", nn.GroupNorm(groups, outputs)))
+        modules.append(("gn", nn.GroupNorm(groups, outputs)))
     if relu:
-        parts.append(("relu", nn.ReLU(inplace=True)))
-    return nn.Sequential(OrderedDict(parts))
+        modules.append(("relu", nn.ReLU(inplace=True)))
+    return nn.Sequential(OrderedDict(modules))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 from torchvision.ops import roi_align
 
-from vatrack.common.structures import WHOLE_BATCH, BatchPart
+from vatrack.common.structures import WHOLE_BATCH, BatchShare
 from vatrack.models.boxes import clip
 from vatrack.models.layers import conv_block
 from vatrack.models.roi import with_image_index
@@ -82,7 +82,7 @@ def mask_targets(
 
 
 def mask_loss(
-    logits: Tensor, labels: Tensor, targets: Tensor, part: BatchPart = WHOLE_BATCH
+    logits: Tensor, labels: Tensor, targets: Tensor, share: BatchShare = WHOLE_BATCH
 ) -> Tensor:
     """Mean binary cross-entropy of the plane of each region's class; 0 with a graph where there is
     no region.
@@ -90,7 +90,7 @@ def mask_loss(
     Args:
         logits: (p, classes, 28, 28); `labels`: (p,); `targets`: (p, 28, 28).
     """
-    divisor = part.divisor(len(logits))  # also where there is no region: processes count together
+    divisor = share.divisor(len(logits))  # also where there is no region: processes count together
     if len(logits) == 0:
         return logits.sum() * 0
     planes = logits[torch.arange(len(logits), device=logits.device), labels]

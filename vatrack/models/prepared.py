@@ -60,10 +60,10 @@ def _fold_batch_norms(network: nn.Module) -> None:
         before: tuple[str, nn.Module] | None = None
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d) and before is not None:
-                place, convolution = before
+                name_before, convolution = before
                 assert isinstance(convolution, nn.Conv2d)
                 assert convolution.out_channels == child.num_features
-                setattr(module, place, fuse_conv_bn_eval(convolution, child))
+                setattr(module, name_before, fuse_conv_bn_eval(convolution, child))
                 setattr(module, name, nn.Identity())
             before = (name, child)
 

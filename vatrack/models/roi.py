@@ -63,8 +63,8 @@ def _order(regions: Tensor, levels: Tensor) -> Tensor:
     if regions.device.type != "cpu":
         return levels.argsort(stable=True)
     band = (regions[:, 2] / BAND).long()
-    places = (regions[:, 0].long() << 40) + (band << 20) + regions[:, 1].long()
-    order = places.argsort(stable=True)
+    keys = (regions[:, 0].long() << 40) + (band << 20) + regions[:, 1].long()
+    order = keys.argsort(stable=True)
     return order[levels[order].argsort(stable=True)]
 
 
@@ -83,11 +83,11 @@ class _GroupedRoIAlign(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, regions: Tensor, size: int, scale: float) -> Tensor:
         ctx.save_for_backward(regions)
         ctx.shape, ctx.scale = features.shape, scale
-        parts = [
-            roi_align(part, regions, size, scale, 0, aligned=True)
-            for part in features.split(CHANNELS, dim=1)
+        aligned = [
+            roi_align(chunk, regions, size, scale, 0, aligned=True)
+            for chunk in features.split(CHANNELS, dim=1)
         ]
-        return torch.cat(parts, dim=1)
+        return torch.cat(aligned, dim=1)
 
     @staticmethod
     @once_differentiable

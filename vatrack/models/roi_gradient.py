@@ -37,7 +37,7 @@ def features_gradient(gradient: Tensor, regions: Tensor, shape: torch.Size, scal
     rows = _axis(regions[:, 2], regions[:, 4], scale, size, height)
     columns = _axis(regions[:, 1], regions[:, 3], scale, size, width)
     of_bins = gradient.permute(0, 2, 3, 1)
-    places = list(
+    extents = list(
         zip(
             regions[:, 0].long().tolist(),
             rows.first.tolist(),
@@ -47,16 +47,16 @@ def features_gradient(gradient: Tensor, regions: Tensor, shape: torch.Size, scal
             strict=True,
         )
     )
-    for part in _together([(place[2], place[4]) for place in places], size, channels):
-        high = max(place[2] for place in places[part])
-        wide = max(place[4] for place in places[part])
-        by_row = rows.weights[part, :, :high].transpose(1, 2)
-        by_column = columns.weights[part, :, :wide].transpose(1, 2)
-        bins = of_bins[part].reshape(-1, size, channels)
+    for group in _together([(extent[2], extent[4]) for extent in extents], size, channels):
+        high = max(extent[2] for extent in extents[group])
+        wide = max(extent[4] for extent in extents[group])
+        by_row = rows.weights[group, :, :high].transpose(1, 2)
+        by_column = columns.weights[group, :, :wide].transpose(1, 2)
+        bins = of_bins[group].reshape(-1, size, channels)
         strips = torch.bmm(by_column.repeat_interleave(size, dim=0), bins)
         windows = torch.bmm(by_row, strips.view(len(by_row), size, -1))
         windows = windows.view(-1, high, wide, channels)
-        for window, (image, top, down, left, across) in zip(windows, places[part], strict=True):
+        for window, (image, top, down, left, across) in zip(windows, extents[group], strict=True):
             total[image, top : top + down, left : left + across] += window[:down, :across]
     return total.permute(0, 3, 1, 2)
 
@@ -90,13 +90,13 @@ def _axis(start: Tensor, end: Tensor, scale: float, size: int, length: int) -> _
     low = at.long()
     high = (low + 1).clamp(max=length - 1)
     above = at - low
-    part = valid / samples.clamp(min=1)[:, None, None]
+    share = valid / samples.clamp(min=1)[:, None, None]
     first = torch.where(valid, low, length - 1).amin((1, 2))
     count = torch.where(valid, high, first[:, None, None]).amax((1, 2)) - first + 1
     weights = at.new_zeros(len(start), size, int(count.max()))
     for pixel, weight in ((low, 1 - above), (high, above)):
-        place = torch.where(valid, pixel - first[:, None, None], 0)
-        weights.scatter_add_(2, place, weight * part)
+        index = torch.where(valid, pixel - first[:, None, None], 0)
+        weights.scatter_add_(2, index, weight * share)
     return _Axis(first, count, weights)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vatrack.common.mask_types import MaskType
-from vatrack.common.structures import WHOLE_BATCH, BatchPart, Targets
+from vatrack.common.structures import WHOLE_BATCH, BatchShare, Targets
 from vatrack.config import InferenceConfig, ModelConfig
 from vatrack.models.assign import HEAD_THRESHOLDS, TRACK_THRESHOLDS
 from vatrack.models.box_head import BoxHead, best_class_boxes, box_losses, detect
@@ -118,7 +118,7 @@ class RegionHeads(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def losses(
-        self, key: FrameBatch, ref: FrameBatch, part: BatchPart = WHOLE_BATCH
+        self, key: FrameBatch, ref: FrameBatch, share: BatchShare = WHOLE_BATCH
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives, a row
         (2,) per call of a sampler."""
@@ -129,15 +129,15 @@ class RegionHeads(nn.Module):
                 [target.boxes[mask_type] for target in key.targets],
                 HEAD_THRESHOLDS,
                 self.settings.roi_sampler,
-                generators=part.generators,
+                generators=share.generators,
             )
             for mask_type in self.layout.boxes
         }
-        key_samples, ref_samples = (self._track_samples(frames, part) for frames in (key, ref))
+        key_samples, ref_samples = (self._track_samples(frames, share) for frames in (key, ref))
         losses: dict[str, Tensor] = {}
         for mask_type, name in self.layout.boxes.items():
-            losses |= self._box_losses(name, mask_type, key, samples[mask_type], part)
-        losses |= self._mask_losses(key, samples, part)
+            losses |= self._box_losses(name, mask_type, key, samples[mask_type], share)
+        losses |= self._mask_losses(key, samples, share)
         losses |= self._track_losses(key, ref, key_samples, ref_samples)
         heads = [sample for of_type in samples.values() for sample in of_type]
         track = [sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair]
@@ -149,7 +149,7 @@ class RegionHeads(nn.Module):
         mask_type: MaskType,
         key: FrameBatch,
         samples: Sequence[Sample],
-        part: BatchPart,
+        share: BatchShare,
     ) -> dict[str, Tensor]:
         regions, targets = with_image_index([sample.boxes for sample in samples]), key.targets
         logits, deltas = self.get_submodule(name)(
@@ -162,7 +162,7 @@ class RegionHeads(nn.Module):
             [t.boxes[mask_type] for t in targets],
             [t.labels for t in targets],
             self.class_weights,
-            part,
+            share,
         )
         infix = "amodal_" if name.startswith("amodal_") else ""
         suffix = "_amodal" if infix else ""
@@ -173,7 +173,7 @@ class RegionHeads(nn.Module):
         }
 
     def _mask_losses(
-        self, key: FrameBatch, samples: Mapping[MaskType, Sequence[Sample]], part: BatchPart
+        self, key: FrameBatch, samples: Mapping[MaskType, Sequence[Sample]], share: BatchShare
     ) -> dict[str, Tensor]:
         weights = self.settings.loss_weights.model_dump()
         pooled = {
@@ -198,7 +198,7 @@ class RegionHeads(nn.Module):
             )
             term = name.removesuffix("_head")
             logits = self.get_submodule(name)(pooled[box_type])
-            losses[f"loss_{term}"] = weights[term] * mask_loss(logits, labels, goal, part)
+            losses[f"loss_{term}"] = weights[term] * mask_loss(logits, labels, goal, share)
         return losses
 
     def _track_losses(
@@ -223,14 +223,14 @@ class RegionHeads(nn.Module):
             "loss_track_aux": weights.track_aux * auxiliary,
         }
 
-    def _track_samples(self, frames: FrameBatch, part: BatchPart) -> list[Sample]:
+    def _track_samples(self, frames: FrameBatch, share: BatchShare) -> list[Sample]:
         return sample_boxes(
             frames.boxes,
             [target.boxes[self.layout.primary] for target in frames.targets],
             TRACK_THRESHOLDS,
             self.settings.track_sampler,
             self.settings.track_negatives_per_positive,
-            part.generators,
+            share.generators,
         )
 
     def detect(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu, smooth_l1_loss
 
-from vatrack.common.structures import WHOLE_BATCH, BatchPart
+from vatrack.common.structures import WHOLE_BATCH, BatchShare
 from vatrack.config import ProposalConfig, SamplerConfig
 from vatrack.models.assign import RPN_THRESHOLDS, assign
 from vatrack.models.boxes import RPN_STD, classwise_nms, decode, encode
@@ -145,7 +145,7 @@ def rpn_losses(
     anchors: Sequence[Tensor],
     ground_truth: Sequence[Tensor],
     sampler: SamplerConfig,
-    part: BatchPart = WHOLE_BATCH,
+    share: BatchShare = WHOLE_BATCH,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Objectness and box losses over sampled anchors of all levels and images (spec 4.4).
 
@@ -162,7 +162,7 @@ def rpn_losses(
     counts = []
     for image, boxes in enumerate(ground_truth):
         assignment = assign(all_anchors, boxes, RPN_THRESHOLDS)
-        positive, negative = draw_anchors(assignment, sampler, part.generator(image))
+        positive, negative = draw_anchors(assignment, sampler, share.generator(image))
         counts.append(torch.stack([positive.valid.sum(), negative.valid.sum()]))
         chosen = torch.cat([positive.rows, negative.rows])
         objectness = objectness + binary_cross_entropy_with_logits(
@@ -181,5 +181,5 @@ def rpn_losses(
             )
             regression = regression + torch.where(positive.valid[:, None], errors, 0.0).sum()
     sampled = torch.stack(counts)
-    divisor = part.divisor(sampled.clamp(min=1).sum())
+    divisor = share.divisor(sampled.clamp(min=1).sum())
     return {"loss_rpn_cls": objectness / divisor, "loss_rpn_bbox": regression / divisor}, sampled

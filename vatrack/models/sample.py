@@ -111,9 +111,9 @@ def draw_by_keys(
 
     positive = highest(state > 0, int(settings.number * settings.positive_fraction))
     negative = highest(state == 0, settings.number)
-    places = torch.arange(len(negative.rows), device=state.device)
+    ranks = torch.arange(len(negative.rows), device=state.device)
     left = settings.number - positive.valid.sum()
-    return positive, Draw(negative.rows, negative.valid & (places < left))
+    return positive, Draw(negative.rows, negative.valid & (ranks < left))
 
 
 def sample_balanced(

@@ -53,9 +53,9 @@ class StitchedMaskHead(MaskHead):
         down = -(-count // across)
         shape = down, PERIOD, across, PERIOD, channels
         image = regions.new_zeros(1, down * PERIOD, across * PERIOD, channels)
-        places = _inside(image.view(shape))
+        cells = _inside(image.view(shape))
         for row, some in enumerate(regions.permute(0, 2, 3, 1).split(across)):
-            places[row, : len(some)] = some
+            cells[row, : len(some)] = some
         image = image.permute(0, 3, 1, 2)
         for block in self.convs:
             image = block(image)

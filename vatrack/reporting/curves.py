@@ -52,12 +52,12 @@ class Curves:
 
 def run_labels(runs: Sequence[Path]) -> list[str]:
     """A short name for each run: the end of its path, as long as makes the names differ."""
-    parts = [Path(run).resolve().parts for run in runs]
-    if len(set(parts)) < len(parts):
-        twice = next(run for run, own in zip(runs, parts, strict=True) if parts.count(own) > 1)
+    paths = [Path(run).resolve().parts for run in runs]
+    if len(set(paths)) < len(paths):
+        twice = next(run for run, own in zip(runs, paths, strict=True) if paths.count(own) > 1)
         raise InputError(f"{twice}: the run is given twice; give each run folder once")
-    for length in range(1, max(map(len, parts)) + 1):
-        tails = [own[-length:] for own in parts]
+    for length in range(1, max(map(len, paths)) + 1):
+        tails = [own[-length:] for own in paths]
         if len(set(tails)) == len(tails):
             break
     return ["/".join([*above, _shown(name)]) for *above, name in tails]

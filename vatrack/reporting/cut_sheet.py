@@ -128,8 +128,8 @@ def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
     frames = videos[video]["frames"] if video in videos else []
     files = [frame["file"] for frame in frames]
     sizes = {frame["file"]: (frame["width"], frame["height"]) for frame in frames}
-    places = {Path(file).stem: number for number, file in enumerate(files)}
-    clips = _clips(structure, data.clips, video, places)
+    number_of = {Path(file).stem: number for number, file in enumerate(files)}
+    clips = _clips(structure, data.clips, video, number_of)
     folder = raw / safe_name(video, str(index)) / "images"
     values = None
     if scores is not None:
@@ -145,7 +145,7 @@ def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
     width = columns * (TILE + GAP) + GAP
     blocks = [draw_tiles(chosen, images, columns)]
     if values:
-        starts = [places[Path(clip.first).stem] for clip in clips]
+        starts = [number_of[Path(clip.first).stem] for clip in clips]
         names = [Path(file).stem for file in files]
         blocks.append(draw_curve(values, starts, names, data.threshold, width))
     sheet = CutSheet(out, video, len(clips), len(files), len(chosen))
@@ -156,21 +156,21 @@ def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
 
 
 def _clips(
-    structure: Path, clips: Mapping[str, list[str]], video: str, places: Mapping[str, int]
+    structure: Path, clips: Mapping[str, list[str]], video: str, number_of: Mapping[str, int]
 ) -> list[Clip]:
     """The clips of the video in the order of their frames."""
     found = []
     for clip, names in clips.items():
         if source_video(clip) != video:
             continue
-        missing = [name for name in names if Path(name).stem not in places]
+        missing = [name for name in names if Path(name).stem not in number_of]
         if missing:
             raise InputError(
                 f"{structure}: clip {clip}: {missing[0]} is not an annotated frame of {video}; "
                 f"use the dictionary and the index of the same data"
             )
         found.append(Clip(clip, names[0], names[-1], len(names)))
-    return sorted(found, key=lambda clip: places[Path(clip.first).stem])
+    return sorted(found, key=lambda clip: number_of[Path(clip.first).stem])
 
 
 def draw_tiles(clips: Sequence[Clip], images: Sequence[ImageArray], columns: int) -> ImageArray:

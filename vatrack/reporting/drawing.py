@@ -130,7 +130,7 @@ def draw_labels(
         above = y1 - strip_height
         others = np.arange(above % strip_height, height - strip_height + 1, strip_height)
         nearest = others[np.argsort(np.abs(others - above), kind="stable")].tolist()
-        places = [
+        corners = [
             (x, y)
             for y in (above, y1, y2 - strip_height + 1, y2 + 1, *nearest)
             if 0 <= y <= height - strip_height
@@ -138,13 +138,13 @@ def draw_labels(
         ]
         free = (
             (x, y)
-            for x, y in places
+            for x, y in corners
             if not any(
                 x < right and left < x + strip_width and y < bottom and top < y + strip_height
                 for left, top, right, bottom in placed
             )
         )
-        x, y = next(free, places[0] if places else (left, 0))
+        x, y = next(free, corners[0] if corners else (left, 0))
         placed.append((x, y, x + strip_width, y + strip_height))
         corner = (x + strip_width - 1, y + strip_height - 1)
         cv2.rectangle(image, (x, y), corner, _bgr(colour), cv2.FILLED)
@@ -176,17 +176,17 @@ def _extent(mask: Masks) -> tuple[slice, slice]:
 def put_text(
     image: ImageArray,
     text: str,
-    place: tuple[int, int],
+    corner: tuple[int, int],
     size: int,
     ink: Colour,
     *,
     bold: bool = False,
 ) -> None:
-    """Writes a line of text into an image from the left upper corner `place` (x, y).
+    """Writes a line of text into an image from the left upper `corner` (x, y).
 
     What leaves the image is cut off.
     """
-    x, y = place
+    x, y = corner
     letters = text_mask(text, size, bold)[
         : max(image.shape[0] - y, 0), : max(image.shape[1] - x, 0)
     ]

@@ -153,7 +153,7 @@ def choose_clips(images: Images, truth: Sequence[Layer], number: int) -> list[in
     """Video ids, evenly chosen among those with true objects, or among all where none has any."""
     filled = [images.video[layer.image] for layer in truth if len(layer.image)]
     videos = np.unique(np.concatenate(filled) if filled else images.video)
-    return [int(videos[place]) for place in evenly(len(videos), number)]
+    return [int(videos[index]) for index in evenly(len(videos), number)]
 
 
 class Side(NamedTuple):

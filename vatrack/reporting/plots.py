@@ -244,9 +244,9 @@ def run_styles(count: int) -> list[dict[str, Any]]:
     """
     styles = []
     for index in range(count):
-        turn, place = divmod(index, len(COLOURS))
+        turn, number = divmod(index, len(COLOURS))
         dashes = DASHES[(index + turn) % len(DASHES)]
-        styles.append({"color": COLOURS[place].light, "linestyle": dashes})
+        styles.append({"color": COLOURS[number].light, "linestyle": dashes})
     return styles
 
 

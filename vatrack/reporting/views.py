@@ -116,7 +116,7 @@ def choose(
     sorts = {
         "worst": worst,
         "best": best,
-        "evenly chosen": [some[place] for place in evenly(len(some), each)],
+        "evenly chosen": [some[index] for index in evenly(len(some), each)],
     }
     order = known + [video for video in videos if values.get(video) is None]
     why = {video: tuple(sort for sort in sorts if video in sorts[sort]) for video in order}

@@ -117,7 +117,7 @@ def build_clip_tree(
     digest = hashlib.sha256(json.dumps(clips, sort_keys=True).encode()).hexdigest()
     made: Counter[str] = Counter()
     with _resumed_folder(out, {"raw": str(raw.resolve()), "clips": digest, "mode": mode}) as folder:
-        placed = ordered_map(_place_clip, jobs, processes, (folder, out, mode))
+        placed = ordered_map(_put_clip, jobs, processes, (folder, out, mode))
         for counts in progress(placed, "building clip folders", len(jobs)):
             if mode == "hardlink" and counts[COPIES] and not made[COPIES]:
                 logger.warning(
@@ -184,19 +184,19 @@ def _list_frames(folder: Path) -> dict[str, str]:
     }
 
 
-def _place_clip(job: Job, shared: tuple[Path, Path, str]) -> Counter[str]:
+def _put_clip(job: Job, shared: tuple[Path, Path, str]) -> Counter[str]:
     """Puts the frames of one clip into the new tree; says how many in which way."""
     new, old, mode = shared
     folder, before = new / job.clip / "images", old / job.clip / "images"
     folder.mkdir(parents=True, exist_ok=True)
     # Plain text: for millions of frames, making a Path of each costs more than linking it.
     return Counter(
-        _place(source, f"{folder}/{name}", f"{before}/{name}", mode)
+        _put(source, f"{folder}/{name}", f"{before}/{name}", mode)
         for name, source in job.frames.items()
     )
 
 
-def _place(source: str, target: str, before: str, mode: str) -> str:
+def _put(source: str, target: str, before: str, mode: str) -> str:
     """Makes the file `target` of the raw frame `source` and says how.
 
     `before` is the same file in an earlier tree.
@@ -213,7 +213,7 @@ def _place(source: str, target: str, before: str, mode: str) -> str:
         if _is_current(target, source):
             return KEPT
         Path(target).unlink()
-        return _place(source, target, before, mode)
+        return _put(source, target, before, mode)
     except OSError as error:
         if error.errno not in _NO_LINK or mode == "symlink":
             raise

@@ -33,11 +33,11 @@ def list_videos(raw: Path) -> list[str]:
         )
     videos = [item.name for item in list_folder(raw) if is_video(item)]
     if not videos:
-        places = [raw.absolute().parent] if (raw / "images").is_dir() else folders_in(raw)
+        around = [raw.absolute().parent] if (raw / "images").is_dir() else folders_in(raw)
         near = (
-            place
-            for place in places
-            if any((folder / "images").is_dir() for folder in folders_in(place))
+            folder
+            for folder in around
+            if any((inner / "images").is_dir() for inner in folders_in(folder))
         )
         give = next(near, "the folder that contains them")
         raise InputError(

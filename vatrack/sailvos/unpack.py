@@ -27,7 +27,7 @@ from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.sailvos.archives.members import read_members
-from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, OutputTree, Record
+from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, Notes, OutputTree
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
 _DEEPEST = 6  # folders below the output that `images/` is looked for in, to say what to strip
@@ -41,21 +41,21 @@ class Unpacked:
     Attributes:
         archives, complete: how many there are, and how many of them were complete before.
         files: what became of how many files (`WRITTEN`, `EXISTED`, `ABOVE`, `CLUTTER`).
-        record: where complete archives are noted.
+        notes: the file where complete archives are noted.
     """
 
     out: Path
     archives: int
     complete: int
     files: dict[str, int]
-    record: Path
+    notes: Path
     videos: int
     frames: int
 
     def __str__(self) -> str:
         done = [f"{counted(number, 'file')} {fate}" for fate, number in self.files.items()]
         if self.complete:
-            note = f"recorded in {self.record}; remove it to check them again"
+            note = f"recorded in {self.notes}; remove it to check them again"
             done.append(f"{counted(self.complete, 'archive')} already complete ({note})")
         return (
             f"unpacked {counted(self.archives, 'archive')} into {self.out}: {', '.join(done)}; "
@@ -68,7 +68,7 @@ def unpack(
     out: Path,
     strip: int = 0,
     workers: int = 1,
-    record: Path | None = None,
+    summary: Path | None = None,
 ) -> Unpacked:
     """Unpacks archives into folder `out`; run again, it resumes where an earlier run was stopped.
 
@@ -83,7 +83,7 @@ def unpack(
         out: folder to fill; it may hold something already.
         strip: leading folders of the names in the archives to leave out.
         workers: archives unpacked at a time.
-        record: JSON file to write at the end: what was unpacked.
+        summary: JSON file to write at the end: what was unpacked.
 
     Raises:
         InputError: an archive or volume is missing, damaged, or of the wrong size or checksum; a
@@ -92,14 +92,14 @@ def unpack(
         OSError: the disk is full, or fails.
     """
     out = Path(out)
-    if record:
-        require_json(Path(record), "the record is")
+    if summary:
+        require_json(Path(summary), "the record is")
     opened = open_archives(archives)
     check_target(out, folder=True).mkdir(exist_ok=True)
     with opened_folder(out) as folder, try_locked(folder) as alone:
         if not alone:
             raise InputError(f"{out}: another run is unpacking there; wait until it ends")
-        notes = Record(out, strip)
+        notes = Notes(out, strip)
         todo = [archive for archive in opened if not notes.find(archive)]
         _check_space(todo, out, notes)
         total = sum(archive.bytes_to_read for archive in todo)
@@ -117,11 +117,11 @@ def unpack(
             "archives of the frames there, too, or all into a new folder with %s",
             *(out, few(sorted(path.name for path in out.glob("[!.]*"))), _strip_advice(out, strip)),
         )
-    if record:
-        entries = [notes.find(archive) for archive in opened]
-        totals = {key: sum(entry[key] for entry in entries if entry) for key in ("files", "bytes")}
+    if summary:
+        noted = [notes.find(archive) for archive in opened]
+        totals = {key: sum(note[key] for note in noted if note) for key in ("files", "bytes")}
         found = {"out": str(out), **totals, "videos": len(videos), "frames": frames}
-        write_json(record, {**found, "archives": entries}, indent=2)
+        write_json(summary, {**found, "archives": noted}, indent=2)
     finished = len(opened) - len(todo)
     return Unpacked(out, len(opened), finished, files, notes.path, len(videos), frames)
 
@@ -139,7 +139,7 @@ def _strip_advice(out: Path, strip: int) -> str:
 def _run(
     todo: Sequence[Archive],
     tree: OutputTree,
-    notes: Record,
+    notes: Notes,
     advance: Callable[[int], None],
     workers: int,
 ) -> Counter[str]:
@@ -187,7 +187,7 @@ def _unpack_archive(
     return counts, size
 
 
-def _check_space(archives: Sequence[Archive], out: Path, notes: Record) -> None:
+def _check_space(archives: Sequence[Archive], out: Path, notes: Notes) -> None:
     # A zip lists what it holds; what is in a tar needs at least the size of the tar.
     needed, free = 0, shutil.disk_usage(out).free
     for archive in archives:
@@ -197,7 +197,7 @@ def _check_space(archives: Sequence[Archive], out: Path, notes: Record) -> None:
             needed += archive.size
     if needed > free:  # what an earlier run has already unpacked needs no space any more
         present = sum(path.lstat().st_size for path in out.rglob("*"))
-        needed -= max(0, present - sum(entry["bytes"] for entry in notes.entries.values()))
+        needed -= max(0, present - sum(note["bytes"] for note in notes.by_path.values()))
     if needed > free:
         raise InputError(
             f"{out}: the archives need {counted(needed, 'byte')} ({needed / 1e9:.1f} GB) there, "

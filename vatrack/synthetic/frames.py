@@ -114,7 +114,7 @@ class _Painter:
         ids = np.zeros((height, width), np.int16)
         drawn = []
         for plan, sprite in self.sprites:
-            placed = _place(sprite, plan, index, width, height)
+            placed = _transformed(sprite, plan, index, width, height)
             if placed is None:
                 continue
             x, y, patch = placed
@@ -128,7 +128,7 @@ class _Painter:
         return Frame(image, ids, sorted(drawn, key=lambda item: item.plan.obj_id))
 
 
-def _place(
+def _transformed(
     sprite: np.ndarray, plan: ObjectPlan, index: int, width: int, height: int
 ) -> tuple[int, int, np.ndarray] | None:
     """The sprite turned, scaled, moved and cut at the edge of the image; None if outside.

@@ -1,9 +1,9 @@
 """The looks of the miniature set: a silhouette, hue and pattern for each of the 24 classes.
 
-Every silhouette is a list of parts, drawn in order; a part is a set of closed outlines in the unit
-square (x right, y down, even-odd filled) and the paint that fills it (`synthetic.sprites`). "body"
-is the class's pattern in the colours of the instance, the other paints are the same for all. The
-union of the parts is the object's amodal mask. `shapes.txt` has them all, and says how.
+Every silhouette is a list of pieces, drawn in order; a piece is a set of closed outlines in the
+unit square (x right, y down, even-odd filled) and the paint that fills it (`synthetic.sprites`).
+"body" is the class's pattern in the colours of the instance, the other paints are the same for all.
+The union of the pieces is the object's amodal mask. `shapes.txt` has them all, and says how.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """Closed outlines in the unit square, filled even-odd with one paint."""
 
     paint: str
@@ -33,7 +33,7 @@ class Shape:
 
     aspect: float
     pattern: str
-    parts: list[Part]
+    pieces: list[Piece]
 
 
 def _circle(x: float, y: float, rx: float, ry: float) -> Points:
@@ -41,26 +41,26 @@ def _circle(x: float, y: float, rx: float, ry: float) -> Points:
     return tuple((float(x + rx * np.cos(a)), float(y + ry * np.sin(a))) for a in angles)
 
 
-def _part(paint: str, form: str, *points: str) -> Part:
-    """A part as its line in `shapes.txt` says it."""
+def _piece(paint: str, form: str, *points: str) -> Piece:
+    """A piece as its line in `shapes.txt` says it."""
     if form == "poly":
         x_y = (tuple(map(float, point.split(","))) for point in points)
-        return Part(paint, (tuple((x, y) for x, y in x_y),))
+        return Piece(paint, (tuple((x, y) for x, y in x_y),))
     x, y, *rest = (float(value) for point in points for value in point.split(","))
     if form == "rect":
         right, bottom = rest
-        return Part(paint, (((x, y), (right, y), (right, bottom), (x, bottom)),))
+        return Piece(paint, (((x, y), (right, y), (right, bottom), (x, bottom)),))
     rx, ry, *inner = rest
-    return Part(paint, tuple(_circle(x, y, rx * share, ry * share) for share in (1, *inner)))
+    return Piece(paint, tuple(_circle(x, y, rx * share, ry * share) for share in (1, *inner)))
 
 
 def _read_shapes() -> dict[str, Shape]:
     shapes = {}
     text = (resources.files("vatrack.synthetic") / "shapes.txt").read_text()
     for block in re.split(r"\n(?=\w)", text)[1:]:  # the first one is what the file says of itself
-        head, *parts = block.splitlines()
+        head, *pieces = block.splitlines()
         name, aspect, pattern = re.split(r": | (?=\w+$)", head)
-        shapes[name] = Shape(float(aspect), pattern, [_part(*part.split()) for part in parts])
+        shapes[name] = Shape(float(aspect), pattern, [_piece(*line.split()) for line in pieces])
     return shapes
 
 

@@ -89,15 +89,15 @@ def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
     ).astype(np.uint8)
     image, mask = paint.copy(), np.zeros((height, width), np.uint8)
     border = max(2, round(0.03 * np.sqrt(height * width)))
-    for part in shape.parts:
+    for piece in shape.pieces:
         inside = np.zeros((height, width), np.uint8)
         outlines = [
             np.round(np.array(points) * (width * 16, height * 16)).astype(np.int32)
-            for points in part.outlines
+            for points in piece.outlines
         ]
         cv2.fillPoly(inside, outlines, 255, shift=4)
         where = inside > 0
-        image[where] = paint[where] if part.paint == "body" else bgr(PAINTS[part.paint])
+        image[where] = paint[where] if piece.paint == "body" else bgr(PAINTS[piece.paint])
         mask |= inside
     # Light from above, and a dark rim that parts objects of the same colour.
     shade = np.linspace(1.1, 0.8, height, dtype=np.float32)[:, None, None]

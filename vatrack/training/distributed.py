@@ -57,7 +57,7 @@ class Processes:
     def divisor(self, count: int | Tensor) -> float | Tensor:
         """The sum of all processes' counts, at least 1, divided by the number of processes.
 
-        See `BatchPart.divisor`.
+        See `BatchShare.divisor`.
         """
         if self.count == 1:
             return at_least_one(count)

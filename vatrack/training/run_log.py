@@ -192,7 +192,7 @@ def validation_text(metrics: Mapping[str, Any]) -> str:
     >>> validation_text({"image/amodal/AP50": 80.26, "image/visible/AP50": 82.4})
     'image AP50 80.3 amodal, 82.4 visible'
     """
-    parts = []
+    texts = []
     for metric in ON_TERMINALS:
         values = [
             f"{value:.1f} {mask_type}"
@@ -200,8 +200,8 @@ def validation_text(metrics: Mapping[str, Any]) -> str:
             if (value := metrics.get(metric.key(mask_type))) is not None
         ]
         if values:
-            parts.append(f"{metric.long} {', '.join(values)}")
-    return "; ".join(parts) or "no metric is defined"
+            texts.append(f"{metric.long} {', '.join(values)}")
+    return "; ".join(texts) or "no metric is defined"
 
 
 def _number(value: float) -> float | None:

@@ -88,9 +88,9 @@ def read_state(path: Path) -> dict[str, Any]:
     content = read_file(path, "training state")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a training state (its format is not {FORMAT!r}); remove it")
-    for part in ("model", "mean"):
-        if isinstance(content.get(part), dict):
-            refuse_broken_values(content[part], path)
+    for name in ("model", "mean"):
+        if isinstance(content.get(name), dict):
+            refuse_broken_values(content[name], path)
     return content
 
 

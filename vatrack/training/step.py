@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vatrack.common.device import autocast, mixed_type
-from vatrack.common.structures import BatchPart
+from vatrack.common.structures import BatchShare
 from vatrack.config import RunConfig
 from vatrack.data.batches import PairBatch
 from vatrack.models.detector import Detector
@@ -119,7 +119,7 @@ class Updater:
         for number in range(count):
             rows = slice(number * pairs // count, (number + 1) * pairs // count)
             seeds = pair_seeds(self.run.seed, index, range(first + rows.start, first + rows.stop))
-            part = BatchPart(
+            share = BatchShare(
                 self.processes.divisor,
                 [torch.Generator().manual_seed(seed) for seed in seeds],
             )
@@ -133,7 +133,7 @@ class Updater:
             more = number + 1 < count and isinstance(self.network, DistributedDataParallel)
             with self.network.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
                 with autocast(self.run.compute.precision, self.device):
-                    losses = self.network(*images, *targets, batch.image_sizes[rows], part)
+                    losses = self.network(*images, *targets, batch.image_sizes[rows], share)
                 total = torch.stack(
                     [value for name, value in losses.items() if name.startswith("loss")]
                 ).sum()

@@ -34,11 +34,11 @@ def validate(
     path = folder / "joint.json"
     file = AnnotationFile(path)
     clips = file.clips
-    part = Shard(processes.rank + 1, processes.count).part([len(clip) for clip in clips])
+    chosen = Shard(processes.rank + 1, processes.count).slice_of([len(clip) for clip in clips])
     own = predict_clips(
         model,
         run,
-        clips[part],
+        clips[chosen],
         images,
         processes.device,
         "validate",

@@ -181,15 +181,15 @@ def _comparable(*fields: Masks) -> Bools:
     return np.logical_and.reduce(same)
 
 
-def _complete(whole: Masks, part: Masks, rest: Masks) -> Bools:
-    """Whether `part` and `rest` plainly make up `whole`: their union has its very code.
+def _complete(whole: Masks, inner: Masks, rest: Masks) -> Bools:
+    """Whether `inner` and `rest` plainly make up `whole`: their union has its very code.
 
     Almost all annotations need no other comparison. False tells nothing: codes of one mask may
     differ.
     """
-    good = _comparable(whole, part, rest) & (part.areas + rest.areas == whole.areas)
+    good = _comparable(whole, inner, rest) & (inner.areas + rest.areas == whole.areas)
     for row in np.flatnonzero(good).tolist():
-        good[row] = _union(part, rest, row=row)["counts"] == whole.codes[row]["counts"]
+        good[row] = _union(inner, rest, row=row)["counts"] == whole.codes[row]["counts"]
     return good
 
 
@@ -209,18 +209,18 @@ def is_inside(inner: Code, outer: Code, outer_area: int) -> bool:
     return int(coco_mask.area(coco_mask.merge([inner, outer]))) == outer_area
 
 
-def _is_rest(rest: Masks, whole: Masks, part: Masks, known: Bools) -> Bools:
-    """Whether `rest` is `whole` without `part`, which lies inside it.
+def _is_rest(rest: Masks, whole: Masks, inner: Masks, known: Bools) -> Bools:
+    """Whether `rest` is `whole` without `inner`, which lies inside it.
 
     True where it is known, or cannot be told.
 
     Masks are disjoint if their union has as many pixels as both together, and inside a third one if
     that does not grow.
     """
-    there = _comparable(rest, whole, part) & ~known
-    good = ~there | (rest.areas + part.areas == whole.areas)
+    there = _comparable(rest, whole, inner) & ~known
+    good = ~there | (rest.areas + inner.areas == whole.areas)
     for row in np.flatnonzero(there & good).tolist():
-        unions = (_union(rest, other, row=row) for other in (part, whole))
+        unions = (_union(rest, other, row=row) for other in (inner, whole))
         good[row] = all(coco_mask.area(union) == whole.areas[row] for union in unions)
     return good
 

@@ -101,7 +101,7 @@ class Decoder:
             found.notes.append(
                 f"{address}: HDR colours ({HDR[first.color_trc]}) are used without tone mapping"
             )
-        elif any(part.bits > 8 for part in first.format.components):
+        elif any(component.bits > 8 for component in first.format.components):
             found.notes.append(f"{address}: only the upper 8 bits of its colours are used")
         # VP8 and VP9 keep alpha beside the frames, where FFmpeg's own decoders do not look.
         if _has_alpha(first) or stream.metadata.get("alpha_mode") == "1":
@@ -200,7 +200,7 @@ class Decoder:
 
 
 def _has_alpha(frame: av.video.frame.VideoFrame) -> bool:
-    return any(part.is_alpha for part in frame.format.components)
+    return any(component.is_alpha for component in frame.format.components)
 
 
 def _chain(

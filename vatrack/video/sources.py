@@ -149,8 +149,8 @@ def _list(path: Path) -> list[Source]:
     ]
     if not named:
         raise InputError(f"{path}: contains no paths; write one path per line")
-    if all(place.is_dir() for _, place in named):
-        return [_folder(place) for _, place in named]
+    if all(each.is_dir() for _, each in named):
+        return [_folder(each) for _, each in named]
     for number, file in named:
         if file.is_dir():
             raise InputError(

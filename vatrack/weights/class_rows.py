@@ -41,8 +41,7 @@ class ClassRows:
         background behind the classes.
         """
         own, other = (
-            {one: place for place, one in enumerate(each.names)}
-            for each in (self.classes, self.source)
+            {one: row for row, one in enumerate(each.names)} for each in (self.classes, self.source)
         )
         pairs = [(own[one], other[one]) for one in self.taken]
         if layer_of(name) == "fc_cls":

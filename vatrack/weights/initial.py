@@ -22,7 +22,7 @@ from vatrack.weights.class_rows import (
     tensors_by_class,
 )
 from vatrack.weights.tensors import BACKBONE, read_weights
-from vatrack.weights.transfer import Transfer, compare, is_counter, part_of
+from vatrack.weights.transfer import Transfer, compare, component_of, is_counter
 
 CLASSIFIER = ("fc.weight", "fc.bias")
 # The amodal heads and the visible ones that they may start from (quirk M4).
@@ -107,11 +107,11 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
     ]
     if transfer.fills_backbone:
         lost = [name for name in transfer.absent if not is_counter(name)]
-        wrong += [f"{name}: not in the file" for name in lost if part_of(name) == "backbone"]
+        wrong += [f"{name}: not in the file" for name in lost if component_of(name) == "backbone"]
         wrong += [
             f"{name}: not in this network"
             for name in transfer.unused
-            if part_of(name) == "backbone"
+            if component_of(name) == "backbone"
         ]
     if wrong:
         raise InputError(

@@ -223,7 +223,7 @@ def _remarks(classes: ClassList | None, own: ClassList) -> Iterator[str]:
     """What a reader should look at, though it stops nothing."""
     if classes is not None and len(classes) == len(own):
         pairs = zip(map(_plain, classes.names), map(_plain, own.names), strict=True)
-        different = [place for place, (name, ours) in enumerate(pairs) if name != ours]
+        different = [number for number, (name, ours) in enumerate(pairs) if name != ours]
         if different:
             first = different[0]
             yield (

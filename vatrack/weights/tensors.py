@@ -145,7 +145,7 @@ def _groups(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str,
     if not isinstance(content, Mapping) or depth > DEPTH or "param_groups" in content:
         return
     inner = []
-    for key in sorted(filter(_is_place, content), key=_rank):
+    for key in sorted(filter(_may_hold_weights, content), key=_rank):
         inner += list(_groups(content[key], f"{name}.{key}".lstrip("."), depth + 1))
     # Single tensors beside whole networks are counters or states of random generators.
     if not inner and any(isinstance(value, Tensor) for value in content.values()):
@@ -153,7 +153,7 @@ def _groups(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str,
     yield from inner
 
 
-def _is_place(key: object) -> bool:
+def _may_hold_weights(key: object) -> bool:
     return isinstance(key, str) and not any(word in key.lower() for word in NO_WEIGHTS)
 
 

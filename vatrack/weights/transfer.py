@@ -63,7 +63,7 @@ class Transfer:
     @property
     def fills_backbone(self) -> bool:
         """Whether the file has a backbone; one that has a part of it is refused."""
-        return any(part_of(name) == "backbone" for name in self.copied)
+        return any(component_of(name) == "backbone" for name in self.copied)
 
     def table(self, *, initial: bool = False) -> str:
         """Numbers of tensors for each part of the network; with `initial` also of those that start
@@ -76,18 +76,18 @@ class Transfer:
         }
         if self.by_class:
             columns = {"copied": self.copied, "by class": self.by_class, **columns}
-        counts = {title: Counter(map(part_of, names)) for title, names in columns.items()}
-        parts = sorted(set().union(*counts.values()), key=_place)
+        counts = {title: Counter(map(component_of, names)) for title, names in columns.items()}
+        components = sorted(set().union(*counts.values()), key=_order)
         if initial:
-            counts["left random"] = Counter(map(part_of, self.random))
-        width = max(map(len, [*parts, "part"]))
+            counts["left random"] = Counter(map(component_of, self.random))
+        width = max(map(len, [*components, "part"]))
         head = "  ".join([f"{'part':<{width}}", *counts])
         rows = [
             [
-                f"{part:<{width}}",
-                *(f"{count[part]:>{len(title)}}" for title, count in counts.items()),
+                f"{component:<{width}}",
+                *(f"{count[component]:>{len(title)}}" for title, count in counts.items()),
             ]
-            for part in parts
+            for component in components
         ]
         lines = [head, *map("  ".join, rows)]
         return "\n".join([*lines, str(self.classes)] if self.classes else lines)
@@ -119,21 +119,22 @@ class Transfer:
         }
 
 
-PARTS = ("backbone", "neck", "rpn_head")
+COMPONENTS = ("backbone", "neck", "rpn_head")
 OTHER = "other names"
 
 
-def part_of(name: str) -> str:
+def component_of(name: str) -> str:
     """backbone, neck, rpn_head, roi_head.<head>; other names together."""
     words = name.split(".")
     if words[0] == "roi_head" and len(words) > 2:
         return ".".join(words[:2])
-    return words[0] if words[0] in PARTS else OTHER
+    return words[0] if words[0] in COMPONENTS else OTHER
 
 
-def _place(part: str) -> tuple[int, str]:
+def _order(component: str) -> tuple[int, str]:
     """For sorting: in the order of the computation."""
-    return (PARTS.index(part) if part in PARTS else len(PARTS) + (part == OTHER)), part
+    ranks = {name: rank for rank, name in enumerate(COMPONENTS)}
+    return ranks.get(component, len(COMPONENTS) + (component == OTHER)), component
 
 
 def is_counter(name: str) -> bool:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
-from vatrack.common.text_files import existing_part
+from vatrack.common.text_files import nearest_existing
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
@@ -116,7 +116,7 @@ def check_results(folder: Path) -> None:
     Raises:
         InputError: it, or a part of its path, is a file.
     """
-    there = existing_part(folder)
+    there = nearest_existing(folder)
     if not there.is_dir():
         raise ConfigError("results", f"{there} is a file, not a folder; choose another folder")
 

@@ -35,7 +35,7 @@ class Shards:
         return f"{RUN}.{{shard}}"
 
     @property
-    def part(self) -> str:
+    def option(self) -> str:
         """Options: which shard."""
         return f"--shard {{shard}}/{self.count}"
 

@@ -197,7 +197,7 @@ class Plan:
         When they change, Snakemake runs the rule again, and no other.
         """
         return {
-            key: reduce(lambda value, part: value[part], key.split("."), self.plain) for key in keys
+            key: reduce(lambda value, name: value[name], key.split("."), self.plain) for key in keys
         }
 
     @property

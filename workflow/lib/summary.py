@@ -32,7 +32,7 @@ def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
         for name, values, epoch in rows:
             lines.append(f"{name:{width}}" + "".join(f"{value:>9}" for value in values) + epoch)
         lines.append("")
-    lines += [f"{what}: {place}" for what, place in (("tables", tables), ("report", report))]
+    lines += [f"{what}: {path}" for what, path in (("tables", tables), ("report", report))]
     return "\n".join(lines)
 
 

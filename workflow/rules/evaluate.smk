@@ -38,7 +38,7 @@ rule predict_shard:
         config=plan.config_file,
         # 0: as many as suit the device
         processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
-        part=plan.prediction.part,
+        part=plan.prediction.option,
         settings=PREDICTION,
     message:
         "predicting: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
@@ -110,7 +110,7 @@ rule evaluate_shard:
         config=plan.config_file,
         run=subpath(output[0], ancestor=2),
         tracks=plan.track_options,
-        part=plan.evaluation.part,
+        part=plan.evaluation.option,
         settings=EVALUATION,
     message:
         "evaluating {wildcards.method} with {wildcards.backbone}{wildcards.variant}"

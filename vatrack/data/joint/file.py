@@ -223,9 +223,9 @@ def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[
     numbers, times = np.unique(data.category, return_counts=True)
     counted = dict(zip(numbers.tolist(), times.tolist(), strict=True))
     data.counts = {name: counted.get(number, 0) for name, number in data.class_ids.items()}
-    places = {video["id"]: row for row, video in enumerate(data.videos)}
+    row_of = {video["id"]: row for row, video in enumerate(data.videos)}
     # The last one is for what is not listed.
-    of_image = [*(places.get(image.get("video_id"), -1) for image in data.images), -1]
+    of_image = [*(row_of.get(image.get("video_id"), -1) for image in data.images), -1]
     data.video = np.array(of_image, np.int64)[data.image]
     own = np.array([*(video["id"] for video in data.videos), UNKNOWN], np.int64)[data.video]
     differs = (videos != UNKNOWN) & (own != UNKNOWN) & (videos != own)

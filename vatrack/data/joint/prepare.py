@@ -173,8 +173,8 @@ def _by_video(data: JointFile, texts: Texts) -> Iterator[tuple[Json, list[Json]]
     """The completed annotations of every video, in file order."""
     order = np.argsort(data.video, kind="stable")
     bounds = np.searchsorted(data.video[order], np.arange(len(data.videos) + 1))
-    for place, video in enumerate(data.videos):
-        rows = order[bounds[place] : bounds[place + 1]]
+    for number, video in enumerate(data.videos):
+        rows = order[bounds[number] : bounds[number + 1]]
         items = [
             texts.load(offset, length)
             for offset, length in zip(

@@ -51,7 +51,7 @@ def missing_warnings(
     """
     texts = []
     for mask_type in mask_types:
-        several = [part[mask_type] for part in found if mask_type in part]
+        several = [masks[mask_type] for masks in found if mask_type in masks]
         if several:
             count = sum(missing.count for missing in several)
             texts.append(

@@ -121,8 +121,8 @@ def read_images(document: Any, source: str) -> Images:
             f"{source}: image {table[large[0], 0]}: width times height is too large for an image; "
             f"{FIX}"
         )
-    place = {image["id"]: row for frames in of_video.values() for row, image in enumerate(frames)}
-    position = np.array([place[image] for image in table[:, 0].tolist()], np.int64)
+    row_of = {image["id"]: row for frames in of_video.values() for row, image in enumerate(frames)}
+    position = np.array([row_of[image] for image in table[:, 0].tolist()], np.int64)
     frames = {video: len(listed) for video, listed in of_video.items()}
     return Images(table[:, 0], table[:, 1], position, table[:, 3:5], categories, frames)
 

@@ -187,25 +187,25 @@ def find_predictions(path: Path, name: Path, images: Images) -> FoundPredictions
 
     with open_predictions(path, name) as predictions:
         try:
-            for part in predictions.heads(may_show_a_mask_type):
-                if isinstance(part, Heads):
-                    _add_heads(found, part, images, predictions.label)
+            for head in predictions.heads(may_show_a_mask_type):
+                if isinstance(head, Heads):
+                    _add_heads(found, head, images, predictions.label)
                     continue
                 try:
                     # Numbers that are equal to an id without being integers are refused when the
                     # prediction itself is checked.
-                    video = video_of[part.value["image_id"]]
+                    video = video_of[head.value["image_id"]]
                 except (KeyError, TypeError):
-                    image, problem = image_of(part.value)
+                    image, problem = image_of(head.value)
                     raise PredictionError(
-                        predictions.label, part.number, problem or unknown_image(image)
+                        predictions.label, head.number, problem or unknown_image(image)
                     ) from None
-                found.add(video, part.number, part.offset, part.length)
+                found.add(video, head.number, head.offset, head.length)
                 if len(present) < len(MASK_TYPES):
                     present.update(
                         mask_type
                         for mask_type in MASK_TYPES
-                        if part.value.get(mask_type) is not None
+                        if head.value.get(mask_type) is not None
                     )
         except PredictionError as error:
             wrong = error

@@ -120,7 +120,7 @@ class PredictionReader:
         """Items of an array, so that it is never in memory as a whole."""
         stream, number = JsonStream(self.stream), 0
         try:
-            for _ in stream.places():
+            for _ in stream.slots():
                 found = stream.objects() if stream.next() == "{" else []
                 for value, begin, end in found or [(stream.value(parse), stream.begin, stream.end)]:
                     number += 1

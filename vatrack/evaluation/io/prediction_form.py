@@ -108,7 +108,7 @@ def append_all(columns: Columns, numbers: Sequence[int], predictions: Sequence[A
     for mask_type in MASK_TYPES:
         columns.box[mask_type].frombytes(_bytes(corners[mask_type]))
         columns.size[mask_type].frombytes(_bytes(sizes[mask_type]))
-        columns.counts[mask_type].extend(_in_place(masks[mask_type], counts[mask_type]))
+        columns.counts[mask_type].extend(_with_gaps(masks[mask_type], counts[mask_type]))
     return True
 
 
@@ -116,7 +116,7 @@ def _bytes(values: NDArray[Any] | None) -> bytes:
     return b"" if values is None else values.tobytes()
 
 
-def _in_place(masks: Sequence[Any], counts: list[bytes]) -> list[bytes | None]:
+def _with_gaps(masks: Sequence[Any], counts: list[bytes]) -> list[bytes | None]:
     """The counts of the masks that are not None, and None for these."""
     if len(counts) == len(masks):
         return [*counts]

@@ -61,6 +61,6 @@ def heads_of(text: bytes, number: int, offset: int) -> Heads | None:
     ):
         return None
     image_id = np.zeros(len(starts), np.int64)
-    for place in range(int(length.max())):
-        image_id = np.where(place < length, 10 * image_id + digits[:, place], image_id)
+    for column in range(int(length.max())):
+        image_id = np.where(column < length, 10 * image_id + digits[:, column], image_id)
     return Heads(number + np.arange(len(starts)), image_id, offset + starts, stops - starts)

@@ -160,10 +160,10 @@ def parse_predictions(
     refuse(unknown, unknown_image(_first(ids, unknown)))
     kept = np.ones(len(category), bool)
     if category_ids:
-        own, place = np.unique(category, return_inverse=True)
+        own, inverse = np.unique(category, return_inverse=True)
         others = [category_ids.get(number, number) for number in own.tolist()]
-        kept = np.array([number is not None for number in others], bool)[place]
-        category = np.array([-1 if n is None else n for n in others], np.int64)[place]
+        kept = np.array([number is not None for number in others], bool)[inverse]
+        category = np.array([-1 if n is None else n for n in others], np.int64)[inverse]
     index = images.category_index(category)
     strange = (index < 0) & kept
     refuse(

@@ -209,7 +209,7 @@ class _Columns:
             TrackCounts(**own, hota=HotaResult(**inner))
             for own, inner in zip(_rows(loaded["counts"]), _rows(loaded["hota"]), strict=True)
         ]
-        return [list(part) for part in _cut(rows, self.load(f"tracking/{name}/rows"))]
+        return [list(some) for some in _cut(rows, self.load(f"tracking/{name}/rows"))]
 
     def load(self, name: str) -> Array:
         """An array of the file; its checksum is compared."""

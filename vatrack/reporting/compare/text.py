@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 def to_text(found: Comparison) -> str:
     """The runs, then a table by metric, those by class, and those by clip."""
     letters = [side.letter for side in found.sides]
-    parts = ["\n".join(f"{side.letter}  {side.name}  ({side.folder.path})" for side in found.sides)]
-    parts += [_table(found.metrics, letters, "Metrics")]
-    parts += [_table(section, letters, f"Classes: {section.metric}") for section in found.classes]
+    texts = ["\n".join(f"{side.letter}  {side.name}  ({side.folder.path})" for side in found.sides)]
+    texts += [_table(found.metrics, letters, "Metrics")]
+    texts += [_table(section, letters, f"Classes: {section.metric}") for section in found.classes]
     for section in found.clips if found.clips_shown is None else found.clips[:1]:
         title = f"Clips: {section.metric}, largest drop first"
-        parts.append(_table(section, letters, title, found.clips_shown))
-    parts += [f"note: {note}" for note in found.notes]
-    return "\n\n".join(parts)
+        texts.append(_table(section, letters, title, found.clips_shown))
+    texts += [f"note: {note}" for note in found.notes]
+    return "\n\n".join(texts)
 
 
 def heads(letters: Sequence[str]) -> list[str]:

@@ -62,15 +62,15 @@ class Section:
     left_out: int = 0
 
 
-def text_style(place: int) -> str:
+def text_style(column: int) -> str:
     """The classes of a column of text: all but the first give way on a narrow screen."""
-    return "text" if place == 0 else "text more"
+    return "text" if column == 0 else "text more"
 
 
 def headings(names: Sequence[str], texts: int) -> list[Cell]:
     """The headings of a table, the first `texts` of them above columns of text."""
     return [
-        Cell(name, text_style(place) if place < texts else "") for place, name in enumerate(names)
+        Cell(name, text_style(index) if index < texts else "") for index, name in enumerate(names)
     ]
 
 

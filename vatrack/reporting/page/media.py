@@ -53,10 +53,10 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
         short = "vAP50" if run.views.metric.startswith("video/") else "AP50"
         found.append({**own, "colour": run.colour, "name": run.name, "short": short})
     # One clip of every run in turn, so that what is left out is left out everywhere.
-    for place in range(max((len(own["clips"]) for own in found), default=0)):
+    for number in range(max((len(own["clips"]) for own in found), default=0)):
         for own, folder in zip(found, folders, strict=True):
-            if place < len(own["clips"]):
-                clip = own["clips"][place]
+            if number < len(own["clips"]):
+                clip = own["clips"][number]
                 clip["video"] = media.source(folder / clip["video"])
     return {"runs": found}
 

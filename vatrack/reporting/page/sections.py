@@ -23,7 +23,7 @@ def table_sections(
     """The paper's four tables; and all others that have rows, by headings, each with its name below
     its heading. Those of the video level come first."""
     made = make_tables(runs, means=means)
-    paper = [to_section(table, MOST_ROWS) for table in sorted(made.paper, key=_place)]
+    paper = [to_section(table, MOST_ROWS) for table in sorted(made.paper, key=_order)]
     # What is said of several tables stands below the last of them.
     paper = [
         replace(own, note=()) if own.note == following.note else own
@@ -31,8 +31,8 @@ def table_sections(
     ] + paper[-1:]
     further = {
         "Beyond the paper": made.further,
-        "By class": sorted(made.classes, key=_place),
-        "By video": sorted(made.videos, key=_place),
+        "By class": sorted(made.classes, key=_order),
+        "By video": sorted(made.videos, key=_order),
     }
     named = {
         heading: [
@@ -45,7 +45,7 @@ def table_sections(
     return paper, {heading: tables for heading, tables in named.items() if tables}
 
 
-def _place(table: Table) -> tuple[bool, bool]:
+def _order(table: Table) -> tuple[bool, bool]:
     """For sorting: tables of the video level, of frames, of tracking."""
     return "track_" in table.name, "image_" in table.name
 
@@ -65,7 +65,7 @@ def key_table(runs: Sequence[RunResults]) -> Section | None:
     lines = []
     for run in runs:
         names = [run.name, run.backbone, run.dataset]
-        cells = [Cell(name, text_style(place)) for place, name in enumerate(names)]
+        cells = [Cell(name, text_style(column)) for column, name in enumerate(names)]
         cells += [_key_cell(run.by_name.get(name)) for name in labels]
         why = run.why.removeprefix("Chosen: ")
         cells.append(Cell(why[:1].upper() + why[1:], "text wrap"))

@@ -34,12 +34,12 @@ def short_names(runs: Sequence[Run]) -> list[str]:
     """Names for readers: the method, and in brackets what differs among the runs."""
     names = []
     for run in runs:
-        parts = [
+        details = [
             BACKBONE_NAMES[run.backbone] if len({other.backbone for other in runs}) > 1 else "",
             dataset_name(run.dataset) if len({other.dataset for other in runs}) > 1 else "",
             run.label,
         ]
-        more = ", ".join(filter(None, parts))
+        more = ", ".join(filter(None, details))
         names.append(METHOD_NAMES[run.method] + (f" ({more})" if more else ""))
     return names
 

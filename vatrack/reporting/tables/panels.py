@@ -30,9 +30,9 @@ def panels(table: Table) -> list[Table]:
         for start in range(0, len(numbers), MOST):
             chosen = range(start, min(start + MOST, len(numbers)))
             legend = "; ".join(f"{number + 1}: {heads[number].name}" for number in chosen)
-            part = panel.select(chosen, [heads[n]._replace(name=str(n + 1)) for n in chosen])
+            narrow = panel.select(chosen, [heads[n]._replace(name=str(n + 1)) for n in chosen])
             suffix = f"_{start // MOST + 1}" if len(numbers) > MOST else ""
-            found.append(replace(part, name=name + suffix, note=f"{table.note} {legend}."))
+            found.append(replace(narrow, name=name + suffix, note=f"{table.note} {legend}."))
     return found
 
 

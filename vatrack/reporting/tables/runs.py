@@ -111,14 +111,14 @@ def _labelled(sources: list[Source]) -> list[Source]:
         alike = list(members)
         if len(alike) == 1:
             continue
-        parts = [source.folder.resolve().parts for source in alike if source.folder]
-        if len({len(folders) for folders in parts}) == 1:
+        paths = [source.folder.resolve().parts for source in alike if source.folder]
+        if len({len(folders) for folders in paths}) == 1:
             differ = [
-                place for place, names in enumerate(zip(*parts, strict=True)) if len(set(names)) > 1
+                level for level, names in enumerate(zip(*paths, strict=True)) if len(set(names)) > 1
             ]
             labels |= {
                 id(s): ", ".join(filter(None, [s.label, "/".join(names[n] for n in differ)]))
-                for s, names in zip(alike, parts, strict=True)
+                for s, names in zip(alike, paths, strict=True)
             }
         else:
             labels |= {id(s): ", ".join(filter(None, [s.label, str(s.folder)])) for s in alike}

@@ -112,10 +112,10 @@ def _pipes(cells: Iterable[str]) -> str:
 
 def _note(table: Table, escape: Callable[[str], str], code: str) -> str:
     """The table's note, in which alone `signs` between backticks are code."""
-    parts = re.split("`([^`]*)`", table.note)
+    pieces = re.split("`([^`]*)`", table.note)
     return "".join(
-        code.format(escape(part)) if number % 2 else escape(part)
-        for number, part in enumerate(parts)
+        code.format(escape(piece)) if number % 2 else escape(piece)
+        for number, piece in enumerate(pieces)
     )
 
 

@@ -127,17 +127,17 @@ def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
 
 def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
     with zipfile.ZipFile(archive.path) as file:
-        for entry in file.infolist():
+        for zipped in file.infolist():
             # The name that ZipInfo shows ends where the archive's own has a NUL.
-            info = tarfile.TarInfo(entry.orig_filename)
-            info.size, info.mtime = entry.file_size, time.mktime((*entry.date_time, 0, 0, -1))
-            form = stat.S_IFMT(entry.external_attr >> 16)
-            if entry.is_dir() or form == stat.S_IFDIR:
+            info = tarfile.TarInfo(zipped.orig_filename)
+            info.size, info.mtime = zipped.file_size, time.mktime((*zipped.date_time, 0, 0, -1))
+            form = stat.S_IFMT(zipped.external_attr >> 16)
+            if zipped.is_dir() or form == stat.S_IFDIR:
                 info.type = tarfile.DIRTYPE
             elif form not in (0, stat.S_IFREG):
                 info.type = tarfile.SYMTYPE  # or anything else that is refused
-            yield Member(archive, info, partial(file.open, entry))
-            watch(entry.compress_size)
+            yield Member(archive, info, partial(file.open, zipped))
+            watch(zipped.compress_size)
 
 
 def _named(error: Exception, archive: Archive, place: str) -> Exception:

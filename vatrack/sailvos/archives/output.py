@@ -1,4 +1,4 @@
-"""A folder that archives are unpacked into, never outside of it, and its record of them."""
+"""A folder that archives are unpacked into, never outside of it, and its notes of them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class OutputTree:
         """
         if is_clutter(member.info.name):
             return CLUTTER
-        path = self.root.joinpath(*_safe_parts(member)[self.strip :])
+        path = self.root.joinpath(*_safe_names(member)[self.strip :])
         try:
             return self._add(path, member)
         except OSError as error:
@@ -104,20 +104,20 @@ class OutputTree:
         temporary.rename(path)
 
 
-def _safe_parts(member: Member) -> list[str]:
+def _safe_names(member: Member) -> list[str]:
     """A member's name, split. What `tarfile.data_filter` would repair or follow is refused."""
     name, info = member.info.name, member.info
-    parts = [part for part in name.split("/") if part not in ("", ".")]
+    names = [each for each in name.split("/") if each not in ("", ".")]
     unsafe = name.startswith("/") or not name.isprintable() or not {*"\\:"}.isdisjoint(name)
-    if unsafe or ".." in parts or RESERVED in name.casefold() or len(parts) > _DEEPEST:
+    if unsafe or ".." in names or RESERVED in name.casefold() or len(names) > _DEEPEST:
         fault = (
             f"the name is absolute, too deeply nested or contains `..`, {RESERVED}, a backslash, a "
             "colon or an unprintable character"
         )
-    elif not (info.isdir() or (info.isreg() and parts)):
+    elif not (info.isdir() or (info.isreg() and names)):
         fault = "is a link, a special file or without a name"
     else:
-        return parts
+        return names
     raise InputError(
         f"{member.label}: {fault}; do not trust this archive, or repack it without this file"
     )
@@ -138,21 +138,21 @@ def _compare(path: Path, member: Member) -> None:
         )
 
 
-class Record:
+class Notes:
     """Which archives were unpacked into a folder, kept there as JSON.
 
     Raises:
-        InputError: the file that is there is no such record.
+        InputError: the file that is there holds no such notes.
     """
 
     def __init__(self, folder: Path, strip: int) -> None:
         self.path, self._strip = folder / f".{RESERVED}.json", strip
-        self.entries: dict[str, dict[str, Any]] = {}  # by the archive's path
+        self.by_path: dict[str, dict[str, Any]] = {}  # by the archive's path
         if not self.path.exists():
             return
         try:
-            self.entries = read_json(self.path)["archives"]
-            if {type(e[key]) for e in self.entries.values() for key in ("files", "bytes")} - {int}:
+            self.by_path = read_json(self.path)["archives"]
+            if {type(e[key]) for e in self.by_path.values() for key in ("files", "bytes")} - {int}:
                 raise TypeError
         except (InputError, TypeError, LookupError, AttributeError):
             raise InputError(
@@ -161,22 +161,22 @@ class Record:
             ) from None
 
     def find(self, archive: Archive) -> dict[str, Any] | None:
-        """The entry of an archive, unless its files, their size, time or checksum, or the number of
+        """The note of an archive, unless its files, their size, time or checksum, or the number of
         stripped folders are new."""
-        entry = self.entries.get(str(archive.path.absolute()), {})
-        return entry if self._described(archive).items() <= entry.items() else None
+        note = self.by_path.get(str(archive.path.absolute()), {})
+        return note if self._described(archive).items() <= note.items() else None
 
     def note(self, archive: Archive, files: int, size: int) -> None:
         """Notes that an archive is finished, with its number of files and their bytes."""
         os.sync()  # only what is on the disk, and not in the system's memory, is finished
-        entry = self._described(archive) | {"files": files, "bytes": size}
-        self.entries[str(archive.path.absolute())] = entry
-        write_json(self.path, {"archives": self.entries}, indent=2)
+        note = self._described(archive) | {"files": files, "bytes": size}
+        self.by_path[str(archive.path.absolute())] = note
+        write_json(self.path, {"archives": self.by_path}, indent=2)
 
     def _described(self, archive: Archive) -> dict[str, Any]:
-        parts = [
+        volumes = [
             {"name": v.path.name, "size": v.size, "mtime_ns": v.mtime_ns, "sha256": v.sha256}
             for v in archive.volumes
         ]
         name, size = archive.path.name, archive.size
-        return {"name": name, "size": size, "strip": self._strip, "parts": parts}
+        return {"name": name, "size": size, "strip": self._strip, "parts": volumes}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatrack.common.counted import counted
-from vatrack.common.text_files import existing_part, no_such
+from vatrack.common.text_files import nearest_existing, no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
 from vatrack.doctor.space import GIB, MINIATURE, archive_space, needed_space
@@ -25,14 +25,14 @@ LEAST_FILES = 1000  # that a file system can still hold
 def look_at_folders(config: Config) -> Iterator[Check]:
     """Whether results, temporary files and caches can be written."""
     results = Path(config.results)
-    parts = needed_space(config)
-    needed = sum(parts.values())
+    sizes = needed_space(config)
+    needed = sum(sizes.values())
     check = folder(
         "results", results, "every stage of the workflow", "set `results` in the config", "fails",
         needed or MINIATURE,
     )  # fmt: skip
-    shown = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
-    more = f", about {needed / GIB:.1f} GiB needed ({shown})" if parts else ""
+    shown = ", ".join(f"{name} {size / GIB:.1f}" for name, size in sizes.items())
+    more = f", about {needed / GIB:.1f} GiB needed ({shown})" if sizes else ""
     yield replace(check, found=check.found + more)
     raw, needed = config.dataset.raw, archive_space(config.dataset)
     if raw and needed:
@@ -69,7 +69,7 @@ def folder(
         wanted: bytes below which there is a warning.
     """
     path = path.absolute()
-    there = existing_part(path)
+    there = nearest_existing(path)
     shown = str(path) if there == path else f"{path} (will be created)"
     if not there.is_dir():
         return Check(name, worst, f"{shown}: {there} is a file", lost, f"move it away, or {fix}")
@@ -80,10 +80,10 @@ def folder(
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         return Check(name, worst, f"{shown}: cannot be written ({reason})", lost, fix)
-    free, entries = shutil.disk_usage(there).free, os.statvfs(there)
+    free, inodes = shutil.disk_usage(there).free, os.statvfs(there)
     found = f"{shown}, {free / GIB:.1f} GiB free"
-    if entries.f_files and entries.f_favail < LEAST_FILES:
-        found = f"{shown}: only {counted(entries.f_favail, 'more file')} (inodes) possible"
+    if inodes.f_files and inodes.f_favail < LEAST_FILES:
+        found = f"{shown}: only {counted(inodes.f_favail, 'more file')} (inodes) possible"
         return Check(name, worst, found, lost, f"remove files, or {fix}")
     if free < LEAST_FREE:
         return Check(name, worst, found, lost, f"free disk space, or {fix}")
