@@ -194,10 +194,13 @@ class Cluster:
         """All that runs on a node is gone at once, as when its power fails."""
         self._daemons[name].kill()
         self._daemons[name].wait()
-        doomed = set(processes_with(f"SLURMD_NODENAME={name}"))
-        for pid in doomed | {parent for child in doomed for parent in _step_daemons(child)}:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        doomed = list(processes_with(f"SLURMD_NODENAME={name}"))
+        daemons = [parent for child in doomed for parent in _step_daemons(child)]
+        # All are stopped before one is killed, those first that would report the others' end.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in dict.fromkeys([*daemons, *doomed]):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
 
     def node_states(self) -> set[str]:
         """The states that nodes are in."""
