@@ -25,6 +25,7 @@ from tests.experiments.experiments import (
 )
 from vatrack.config import Method, RunConfig
 from vatrack.experiments import log as experiment_log
+from vatrack.experiments.client import StoreError
 from vatrack.experiments.identity import begin, read_identity
 from vatrack.experiments.log import ExperimentLog, log_evaluation, watch
 from vatrack.experiments.store import sync
@@ -315,6 +316,35 @@ def test_one_who_waits_sends_only_what_the_job_leaves_to_others(
     with watch(run, tmp_path / "run"):
         time.sleep(0.3)
     assert bool(calls) == sends
+
+
+def test_a_folder_that_has_not_changed_is_sent_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+    failing = [True, True]
+
+    def fake(folder: Path, status: str | None) -> None:
+        calls.append(folder)
+        if failing:
+            failing.pop()
+            raise StoreError("store: away; start it")
+
+    monkeypatch.setattr(experiment_log, "sync", fake)
+    run = config(tmp_path, mlflow={"system_metrics": False})
+    folder = make_run(tmp_path / "run", run, lines=2)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        log = begun(run, folder)
+        wait_for(lambda: len(calls) == 3)  # a failure is tried again
+    assert ["away" in str(warning.message) for warning in told] == [True]
+    time.sleep(0.3)
+    assert len(calls) == 3
+    add_lines(folder, 3, 1)
+    wait_for(lambda: len(calls) == 4)
+    time.sleep(0.3)
+    log.close("FINISHED")
+    assert len(calls) == 5, "the end is always sent"
 
 
 def test_off_is_off(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from vatrack.experiments.client import StoreError
 from vatrack.experiments.content import run_name
 from vatrack.experiments.identity import begin
 from vatrack.experiments.pages import HOST, PREFIX, check_server, links
-from vatrack.experiments.store import sync
+from vatrack.experiments.store import SENT, sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
@@ -140,6 +140,22 @@ def test_what_somebody_wrote_in_mlflow_is_kept(results: Path, store: Store, fold
     assert "metrics.json" in sync(folder).sent
     assert store.tags(run_id)[NOTE] == "my own"
     assert store.tags(run_id)["mlflow.runName"] == "the best"
+
+
+@pytest.mark.parametrize("edited", ["", "mine", "7", "null", "[1]", "{"])
+def test_an_edited_tag_of_what_has_arrived_counts_as_empty(
+    results: Path, store: Store, folder: Path, edited: str
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    make_run(folder, config(results), lines=2)
+    run_id = sync(folder).run_id
+    before = store.tags(run_id)
+    MlflowClient(tracking_uri=f"sqlite:///{store.path}").set_tag(run_id, SENT, edited)
+    assert sync(folder).sent == ("config.yaml", "environment.json")
+    assert json.loads(store.tags(run_id)[SENT]).items() <= json.loads(before[SENT]).items()
+    assert store.tags(run_id)[NOTE] == before[NOTE]
+    assert sync(folder).sent == ()
 
 
 def test_what_the_last_stages_make_is_sent(tmp_path: Path) -> None:

@@ -317,6 +317,8 @@ def test_paths_of_addresses() -> None:
         "sqlite:////a/b c.db": Path("/a/b c.db"),
         "sqlite+pysqlite:///b.db?timeout=5": Path("b.db"),
         "sqlite:///file:/a/b.db?uri=true": Path("/a/b.db"),
+        "sqlite+pysqlite:///file:/a/q%23b.db?uri=true": Path("/a/q#b.db"),
+        "sqlite:////a/q%23b.db": Path("/a/q%23b.db"),
         "http://h:1/x": None,
         "sqlite://": None,
         "postgresql:///x": None,

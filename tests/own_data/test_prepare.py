@@ -25,6 +25,8 @@ from vatrack.data.joint.prepare import prepare_joint
 from vatrack.sailvos.clips import build_clip_tree
 from vatrack.sailvos.convert import convert_files
 from vatrack.validate import validate_joint
+from vatrack.validate.findings import Findings
+from vatrack.validate.joint import check_joint
 
 Json = dict[str, Any]
 DATA = DatasetConfig(classes="data")
@@ -161,6 +163,9 @@ BAD = [
     ),
     (lambda document: document["images"].clear(), "contains no images", "list-missing"),
     (lambda document: document["categories"].clear(), "lists no categories", "list-missing"),
+    (lambda document: document.pop("categories"), "lists no categories", "list-missing"),
+    (lambda document: document.update(annotations={}), "has no list `annotations`", "list-missing"),
+    (_set("annotations", "id", 1002), "annotation 1002: id 1002 is not unique", "id-twice"),
 ]
 
 
@@ -175,6 +180,37 @@ def test_bad_input(
     with pytest.raises(InvalidData, match=code) as told:
         validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig())
     assert str(refused.value) in str(told.value) or code in ("frame-missing", "object-twice")
+
+
+def _without_tracks(document: Json) -> None:
+    del document["videos"]
+    document["images"][1]["id"] = document["images"][0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "codes"),
+    [
+        (lambda document: [image.pop("width") for image in document["images"]],
+         {"field-missing": 12}),
+        (lambda document: document["images"].clear(), {"list-missing": 1}),
+        (lambda document: document["categories"].clear(), {"list-missing": 1}),
+        (_set("categories", "id", 3), {"category-list": 1}),
+        (_without_tracks, {"id-twice": 1, "image-unknown": 2, "tracks-unknown": 1}),
+    ],
+)  # fmt: skip
+def test_what_follows_from_a_fault_is_not_told(
+    own: Path, change: Callable[[Json], object], codes: dict[str, int]
+) -> None:
+    _change(own, change)
+    findings = Findings()
+    check_joint(own / "train.json", own / "frames", None, True, findings)
+    assert findings.counts == codes
+
+
+def test_a_file_without_annotations_is_accepted(own: Path, tmp_path: Path) -> None:
+    _change(own, lambda document: document["annotations"].clear())
+    assert _prepare(own, tmp_path / "out").kept == 0
+    assert validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig()).ok
 
 
 def test_all_faults_are_told(own: Path) -> None:

@@ -36,18 +36,23 @@ class Item:
     length: int
 
 
-def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
+def read_lists(
+    path: Path, required: Collection[str] = (), lists: set[str] | None = None
+) -> Iterator[Item]:
     """The items of all lists of a JSON file (optionally gzip) in file order.
 
     Other top-level values are passed over. Memory holds some items and a block of the file. Numbers
     like NaN, which are not JSON, are refused.
+
+    Args:
+        lists: gets the names of all lists of the file, also of empty ones, on the way.
 
     Raises:
         InputError: the file is missing, unreadable, not valid JSON to its end, not an object of
             lists of objects, or a `required` list is not in it.
     """
     path = Path(path)
-    lists: set[str] = set()
+    lists = set() if lists is None else lists
     try:
         with open_source(path, what="a JSON file", again=AGAIN) as stream:
             reader = _Reader(stream)

@@ -67,8 +67,9 @@ def sqlite_uri(path: Path) -> str:
 def sqlite_path(uri: str) -> Path | None:
     """The file of a SQLite store; None for other stores."""
     scheme, _, path = uri.partition("?")[0].partition(":///")
-    sqlite = path and scheme.partition("+")[0] == "sqlite"
-    return Path(path.removeprefix("file:")) if sqlite else None
+    if not path or scheme.partition("+")[0] != "sqlite":
+        return None
+    return Path(unquote(path.removeprefix("file:")) if path.startswith("file:") else path)
 
 
 @contextmanager

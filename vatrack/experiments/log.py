@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class ExperimentLog:
-    """The live copy of one run: a thread that calls `sync` again and again.
+    """The live copy of one run: a thread that calls `sync` when the run's folder has changed.
 
     Where others upload the run there is no thread, and only its end is noted in its folder.
     """
@@ -138,16 +138,26 @@ class ExperimentLog:
             _warn(self._failure, rest)
 
     def _work(self) -> None:
-        wait, closing = 0.0, False
+        sent, wait, closing = [0, 0], 0.0, False
         while not closing:
             closing = self._closing.wait(wait)
-            begun = time.monotonic()
+            begun, found = time.monotonic(), self._changed()
             if closing and self._monitor:
                 self._monitor.finish()
-            if RunFolder(self._folder).mlflow.exists():  # a training has begun
+            if found[0] and (closing or found != sent):
                 self._attempt()
+                sent = [0, 0] if self._failure else found
             # A store that does not answer in time is left alone the longer for it.
             wait = max(self.pause, (time.monotonic() - begun) / self.share)
+
+    def _changed(self) -> list[int]:
+        """When mlflow.json (0: no training has begun) and metrics.jsonl were changed, in ns."""
+        times = [0, 0]
+        run = RunFolder(self._folder)
+        for place, path in enumerate((run.mlflow, run.metrics_log)):
+            with suppress(OSError):
+                times[place] = path.stat().st_mtime_ns
+        return times
 
     def _attempt(self) -> None:
         """Calls `sync`; warns when an outage begins, and tells its end."""

@@ -115,7 +115,7 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str, status: str | Non
         )
     if known is None:
         _end_replaced(client, experiment, run_id, identity.folder)
-    arrived = json.loads(copy.data.tags.get(SENT, "{}"))
+    arrived = _arrived(copy.data.tags)
     files = _files(RunFolder(folder), identity, arrived)
     final = content.final_metrics(files.get(RunFolder(folder).metrics.name))
     note, text = copy.data.tags.get(NOTE, ""), content.description(folder, run, final.values)
@@ -248,6 +248,14 @@ def _send_files(
         client.set_tag(run_id, SENT, json.dumps(arrived))
         sent.append(name)
     return sent
+
+
+def _arrived(tags: Mapping[str, str]) -> dict[str, str]:
+    """The digests of what the store has; none where somebody has edited the tag."""
+    try:
+        return dict(json.loads(tags.get(SENT, "{}")))
+    except (ValueError, TypeError):
+        return {}
 
 
 def _bytes(path: Path) -> bytes:

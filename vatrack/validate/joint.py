@@ -44,8 +44,6 @@ def check_joint(
     except InputError as error:
         findings.add("json-broken", data.path, detail=error.without(data.path))
         return data.total, list(_frames(data, Path(images), findings)), classes
-    if not data.total["annotations"]:
-        findings.add("list-missing", data.path, "annotations")
     _check_objects(data, findings)
     _check_masks(data, masks, findings)
     if data.trackless:
@@ -85,8 +83,7 @@ def subsets_of(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _check_objects(data: JointFile, findings: Findings) -> None:
-    """Ids of annotations and of their objects."""
-    findings.add_repeated("id-twice", data.path, "annotation", data.ids)
+    """Instance ids of annotations."""
     if data.single:
         return
     known = data.instances != UNKNOWN

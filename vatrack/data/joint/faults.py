@@ -81,12 +81,7 @@ def unique_faults(
     seen = set()
     for item in items:
         if item[key] in seen:
-            finding = "id-twice" if key == "id" else "video-twice"
-            yield JointFault(
-                finding,
-                place_of(section, item),
-                f"{key} {shown(item[key])} is not unique; correct one of them",
-            )
+            yield repeated(section, item, key)
         seen.add(item[key])
 
 
@@ -94,6 +89,8 @@ def frame_faults(
     images: Iterable[Json], images_of: MutableMapping[int, list[Json]]
 ) -> Iterator[JointFault]:
     """Adds each image to the list of its video, in the order of frames; what does not fit.
+
+    The lists are complete, and in order, only after the last fault was taken.
 
     Args:
         images_of: an empty list for every video id.
@@ -128,6 +125,15 @@ def missing(section: str, item: Mapping[str, Any], name: str) -> JointFault:
         "field-missing",
         place_of(section, item),
         f"{name} is missing; add it (fields: docs/own-data.md)",
+    )
+
+
+def repeated(section: str, item: Mapping[str, Any], key: str = "id") -> JointFault:
+    """An earlier item of the list has the same id, or the same `name` (videos)."""
+    return JointFault(
+        "id-twice" if key == "id" else "video-twice",
+        place_of(section, item),
+        f"{key} {shown(item[key])} is not unique; correct one of them",
     )
 
 

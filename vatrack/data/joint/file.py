@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from vatrack.data.joint.faults import (
     frame_faults,
     item_faults,
     place_of,
+    repeated,
     unique_faults,
 )
 from vatrack.data.known_forms import AMODAL, JOINT, OFFICIAL, wants
@@ -102,30 +103,28 @@ def read_joint(path: Path) -> JointFile:
     """Reads the lists of a joint JSON and checks that they belong together; masks are not read.
 
     Raises:
-        InputError: the file is damaged; a list is missing; or the first of `joint_faults`.
+        InputError: the file is damaged; or the first of `joint_faults`.
     """
     data = JointFile(Path(path))
-    for fault in joint_faults(data, required=("categories", "images", "annotations")):
+    for fault in joint_faults(data):
         raise fault.error(data.path)
     return data
 
 
-def joint_faults(data: JointFile, required: Collection[str] = ()) -> Iterator[JointFault]:
+def joint_faults(data: JointFile) -> Iterator[JointFault]:
     """Reads a file into `data`, which has only its path, and tells what is wrong with its lists.
 
-    A field that is needed is missing or wrong; an id occurs twice or is not in its list; there is
-    no image, or a video has none. Items with such fields are left out of `data`. Masks are
-    not read.
-
-    Args:
-        required: lists whose absence is an error; others may be missing.
+    A list or a field that is needed is missing or wrong; an id occurs twice or is not in its list;
+    there is no image, or a video has none. Items with such fields are left out of `data`, which is
+    complete only after the last fault was taken. Masks are not read.
 
     Raises:
-        InputError: the file is damaged, or a required list is missing.
+        InputError: the file is damaged.
     """
+    lists = set[str]()
     columns = {name: array("q") for name in COLUMNS}
     small = {"categories": data.categories, "videos": data.videos, "images": data.images}
-    for item in read_lists(data.path, required):
+    for item in read_lists(data.path, lists=lists):
         if item.section not in FIELDS:
             continue
         data.total[item.section] += 1
@@ -155,10 +154,12 @@ def joint_faults(data: JointFile, required: Collection[str] = ()) -> Iterator[Jo
     data.ids, data.instances = arrays["id"], arrays["instance_id"]
     data.category = arrays["category_id"]
     data.offsets, data.lengths = arrays["offset"], arrays["length"]
-    if not data.images:
+    if not data.total["images"]:
         yield JointFault("list-missing", "", "contains no images; list them, or give another file")
-    if not data.categories:
+    if not data.total["categories"]:
         yield JointFault("list-missing", "", "lists no categories; add them")
+    if "annotations" not in lists:
+        yield JointFault("list-missing", "", "has no list `annotations`; add it, even if empty")
     if not data.videos:
         data.trackless = "no list of videos"
     elif len(data.ids) and (data.instances == UNKNOWN).all():
@@ -174,6 +175,7 @@ def _video_faults(data: JointFile) -> Iterator[JointFault]:
     if data.single:
         for image in data.images:
             image.update(video_id=image["id"], frame_id=0)
+            data.images_of[image["id"]] = [image]
         data.videos = single_videos(data.images)
     for video in data.videos:
         video.setdefault("name", str(video["id"]))
@@ -181,9 +183,9 @@ def _video_faults(data: JointFile) -> Iterator[JointFault]:
         yield from unique_faults("videos", data.videos)
         named = [video for video in data.videos if is_safe_name(video["name"])]
         yield from unique_faults("videos", named, "name")
-    data.images_of = {video["id"]: [] for video in data.videos}
-    yield from frame_faults(data.images, data.images_of)
-    for video in data.videos:
+        data.images_of = {video["id"]: [] for video in data.videos}
+        yield from frame_faults(data.images, data.images_of)
+    for video in data.videos if data.images else ():
         if not data.images_of[video["id"]]:
             yield JointFault(
                 "video-frameless",
@@ -199,10 +201,16 @@ def _video_faults(data: JointFile) -> Iterator[JointFault]:
 
 
 def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[JointFault]:
-    """Fills in what belongs to each annotation, of which these are the ids."""
+    """Fills in what belongs to each annotation, of which these are the ids.
+
+    Where no image or no category is sound, what follows from that is not told of each annotation.
+    """
+    first = np.unique(data.ids, return_index=True)[1]
+    for number in np.delete(data.ids, first).tolist():
+        yield repeated("annotations", {"id": number})
     rows = {image["id"]: row for row, image in enumerate(data.images)}
     data.image = np.array([rows.get(number, -1) for number in images.tolist()], np.int64)
-    for row in np.flatnonzero(data.image < 0).tolist():
+    for row in np.flatnonzero(data.image < 0).tolist() if rows else ():
         yield JointFault(
             "image-unknown",
             f"annotation {data.ids[row]}",
@@ -212,14 +220,13 @@ def _annotation_faults(data: JointFile, images: Ints, videos: Ints) -> Iterator[
         data.class_ids = FileClasses.of(data.categories, str(data.path)).ids
     except InputError as error:
         yield JointFault("category-list", "", error.without(data.path))
-    else:
-        ids = list(data.class_ids.values())
-        for row in np.flatnonzero(~np.isin(data.category, ids)).tolist():
-            yield JointFault(
-                "category-unknown",
-                f"annotation {data.ids[row]}",
-                f"its category {data.category[row]} is not in the list of categories; {LIST_IT}",
-            )
+    ids = list(data.class_ids.values())
+    for row in np.flatnonzero(~np.isin(data.category, ids)).tolist() if ids else ():
+        yield JointFault(
+            "category-unknown",
+            f"annotation {data.ids[row]}",
+            f"its category {data.category[row]} is not in the list of categories; {LIST_IT}",
+        )
     numbers, times = np.unique(data.category, return_counts=True)
     counted = dict(zip(numbers.tolist(), times.tolist(), strict=True))
     data.counts = {name: counted.get(number, 0) for name, number in data.class_ids.items()}
