@@ -81,7 +81,7 @@ def draw_box(image: ImageArray, box: ArrayLike, colour: Colour, width: int = 1) 
 
 
 def draw_trail(image: ImageArray, points: ArrayLike, colour: Colour, width: int = 2) -> None:
-    """Draws where an object has been: [n, 2] points x, y in pixels, oldest first, fading."""
+    """Draws where an object has been: [n, 2] points x, y in pixels, oldest first and faintest."""
     path = np.clip(np.asarray(points, float).reshape(-1, 2), -FAR, FAR)
     if not len(path):
         return
