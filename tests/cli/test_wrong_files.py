@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -541,3 +542,19 @@ def test_a_file_is_no_results_folder_for_mlflow(vatrack: Command, files: Path) -
     code, _, errors = vatrack("mlflow-ui", "--results", "joint.json")
     told = "--results joint.json: is a file, not a folder; give the folder with mlflow.db"
     assert (code, errors) == (2, f"vatrack: error: {told}\n")
+
+
+def test_a_missing_file_is_told_before_pytorch_is_imported(
+    vatrack: Command, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("vatrack.inference.predict", "vatrack.api.load"):
+        monkeypatch.setitem(sys.modules, module, None)  # an import of it fails
+    predict = ("predict", "--images", "raw", "--out", "new.jsonl")
+    for words, told in (
+        ((*predict, "--frames", "c.yaml", "--checkpoint", "no.pt"), "no.pt: no such checkpoint"),
+        ((*predict, "--frames", "no.json", "--checkpoint", "best.pt"), "no.json: no such file"),
+        (("track", "raw", "--checkpoint", "no.pt"), "no.pt: no such checkpoint"),
+        (("track", "no.mp4", "--checkpoint", "best.pt"), "no.mp4: no such file or folder"),
+    ):
+        code, _, errors = vatrack(*words)
+        assert (code, errors.split(";")[0]) == (2, f"vatrack: error: {told}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -26,12 +27,18 @@ from tests.common.image_files import (
     png,
     run_lengths,
 )
+from vatrack.common import image_headers
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import BadImage, Header, read_header
 from vatrack.common.images import check_image, read_image
 
 SAMPLES = np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8)
 BGRA = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+
+
+@pytest.fixture(autouse=True)
+def _pillow_is_set_up_anew() -> None:
+    image_headers._readers.cache_clear()  # pytest has taken back its filter of warnings
 
 
 @pytest.fixture
@@ -87,6 +94,11 @@ def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: s
         ("a.png", bytes(90), "is not a BMP, PNG or JPEG image; "),
         ("a.bmp", b"version https://git-lfs.github.com/spec/v1", "but a Git LFS pointer"),
         ("a.png", png(np.zeros((2, 2, 3)), COLOUR, more=ANIMATION), "is an animated PNG"),
+        (
+            "a.png",
+            png(np.zeros((2, 2)), more=chunk(b"acTL", bytes(8))),  # of no frames
+            "is an animated PNG",
+        ),
         (
             "a.bmp",
             bmp(2, 2, bytes(16), start=14),
@@ -151,6 +163,8 @@ def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, frame: np.ndarr
     assert read_image(path).shape == frame.shape
 
 
+JPEG = cv2.imencode(".jpg", SAMPLES)[1].tobytes()
+LARGE = zlib.compress(bytes(2_000_000))
 HEADERS = {
     "grey": (png(SAMPLES[..., 0]), Header(14, 9)),
     "1 bit": (png(SAMPLES[..., 0] % 2, GREY, 1), Header(14, 9)),
@@ -182,7 +196,19 @@ HEADERS = {
             [b"", b"MM\0*", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x09"]
         )
     },
-    "JPEG": (cv2.imencode(".jpg", SAMPLES)[1].tobytes(), Header(14, 9)),
+    "JPEG": (JPEG, Header(14, 9)),
+    "JPEG, damaged EXIF": (
+        JPEG[:2] + b"\xff\xe1\0\x10Exif\0\0MM\0*\0\0\0\x63" + JPEG[2:],
+        Header(14, 9),
+    ),
+    "2 MB of text": (
+        png(SAMPLES, COLOUR, more=chunk(b"zTXt", b"Comment\0\0" + LARGE)),
+        Header(14, 9),
+    ),
+    "a colour profile of 2 MB": (
+        png(SAMPLES, COLOUR, more=chunk(b"iCCP", b"ICC\0\0" + LARGE)),
+        Header(14, 9),
+    ),
     "BMP": (cv2.imencode(".bmp", SAMPLES)[1].tobytes(), Header(14, 9)),
     "BMP and alpha": (
         bmp(14, 9, bytes(14 * 9 * 4), 32, 3, struct.pack("<4I", *BGRA), length=56),
@@ -192,11 +218,12 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("form", HEADERS)
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_headers(tmp_path: Path, form: str) -> None:
+def test_headers(tmp_path: Path, recwarn: pytest.WarningsRecorder, form: str) -> None:
+    """Without warnings of Pillow, which name no file."""
     content, header = HEADERS[form]
     (tmp_path / "a.png").write_bytes(content)
     assert read_header(tmp_path / "a.png") == header
+    assert not recwarn.list
 
 
 def test_what_is_no_file_is_said_so(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ def test_messages_alone_are_shown_where_they_belong(capsys: pytest.CaptureFixtur
     logs.configure()  # a second time changes nothing
     logger.debug("details")
     logger.info("epoch %d", 3)
+    logger.info("frames: 7 of 9", extra=logs.BESIDE)
     logger.warning("the disk is full")
-    assert capsys.readouterr() == ("epoch 3\n", "the disk is full\n")
+    assert capsys.readouterr() == ("epoch 3\n", "frames: 7 of 9\nthe disk is full\n")
 
 
 def test_one_name_silences_all(

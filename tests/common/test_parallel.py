@@ -213,7 +213,7 @@ def test_progress_prints_a_line_a_minute_into_a_log(
         found.append(item)
         clock += 30
     assert found == list("abcdefgh")
-    assert capsys.readouterr().out.splitlines() == [
+    assert capsys.readouterr().err.splitlines() == [
         "letters: 2 of 8, about 3 min left (0.0 a second)",
         "letters: 4 of 8, about 2 min left (0.0 a second)",
         "letters: 6 of 8, about 1 min left (0.0 a second)",

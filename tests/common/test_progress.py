@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vatrack.common import logs
 from vatrack.common.progress import byte_progress, duration
 from vatrack.training.loop import TrainingResult
 
@@ -34,14 +35,16 @@ def test_a_training_of_weeks_is_told_in_days() -> None:
 
 
 def test_a_log_gets_a_line_a_minute(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level("INFO")
+    logs.configure()
     now = 1000.0
     monkeypatch.setattr("vatrack.common.progress.time.monotonic", lambda: now)
     with byte_progress("unpacking", 10_000_000_000) as advance:
         for _ in range(25):
             now += 10.0
             advance(100_000_000)
-    assert len(caplog.messages) == 4
-    assert caplog.messages[-1] == "unpacking: 2.4 of 10.0 GB, about 13 min left"
+    output, errors = capsys.readouterr()
+    assert output == ""  # which is the command's result
+    assert len(errors.splitlines()) == 4
+    assert errors.endswith("unpacking: 2.4 of 10.0 GB, about 13 min left\n")

@@ -53,10 +53,15 @@ def predict(
     shard: Annotated[str | None, shard_option("merge-predictions")] = None,
 ) -> None:
     """Detect, segment and track every object in the clips of a dataset."""
+    from vatrack.data.store import require_annotations
+    from vatrack.weights.recognise import require_file
+
     # What is wrong is told before torch is imported, which takes seconds.
     require_lines(out)
     mapping = parse_class_map(class_map) if class_map else None
     only = None if shard is None else parse_shard(shard)
+    require_file(checkpoint, "checkpoint")
+    require_annotations(frames)
     from vatrack.inference.predict import predict_files
 
     run = _run_of(checkpoint, config, overrides, method, backbone)

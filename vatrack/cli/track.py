@@ -126,6 +126,7 @@ def track(
     from vatrack.reporting.video import DrawSettings
     from vatrack.video.frames import Selection
     from vatrack.video.sources import find_sources
+    from vatrack.weights.recognise import require_file
 
     if quiet:
         logging.getLogger("vatrack").setLevel(logging.WARNING)
@@ -148,6 +149,7 @@ def track(
     )
     # What is wrong is told before torch is imported, which takes seconds.
     check_network(method, backbone, largest_side)
+    require_file(checkpoint, "checkpoint")
     find_sources(sources)
     from vatrack.api.load import load
     from vatrack.api.track import track_videos

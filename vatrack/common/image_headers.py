@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,6 +26,7 @@ HEADER_BYTES = 64  # enough to know a format by
 # What the data of a whole file ends with. Some cameras write data of their own behind it.
 ENDS = {PNG: b"IEND\xaeB`\x82", JPEG: b"\xff\xd9"}
 LONGEST_REST = 1 << 16
+ANIMATED = b"\0\0\0\x08acTL"  # length and name of the chunk before the pixels of an animated PNG
 
 # Other formats are called by their name where somebody has only changed the suffix.
 FORMATS = {
@@ -155,26 +158,40 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
         _check_bmp(path, image, head, stream.tell(), size)
         return image
     # Not before the pixels, where an EXIF thumbnail has an end of its own.
-    stream.seek(max(stream.tell(), size - LONGEST_REST))
+    start = stream.tell()
+    stream.seek(max(start, size - LONGEST_REST))
     if not image.tile or ENDS[kind] not in stream.read():
         raise bad_image(path, "cut-off", f"truncated, its data has no end; {AGAIN}")
-    if image.get_format_mimetype() == "image/apng":
+    stream.seek(0)
+    if kind == PNG and ANIMATED in stream.read(start):
         text = "is an animated PNG; save its frames as separate files"
         raise bad_image(path, "undecodable", text)
     return image
 
 
-def _open(path: Path, kind: bytes, stream: BinaryIO) -> ImageFile:
+@cache
+def _readers() -> dict[bytes, Any]:
+    """Pillow's readers of the formats, set up once in a process.
+
+    `Image.open` hides why it cannot open a file, and warns of sizes that are allowed here.
+    """
     from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 
-    # `Image.open` hides why it cannot open a file, and warns of sizes that are allowed here.
-    readers: dict[bytes, Any] = {
+    # Its warnings name no file (a damaged EXIF block); `catch_warnings` is for one thread only.
+    warnings.filterwarnings("ignore", module=r"PIL\.(Jpeg|Png|Tiff)ImagePlugin")
+    # Texts and colour profiles of more than 1 MB: 64 MB, as for all texts of a file together.
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+    return {
         BMP: BmpImagePlugin.BmpImageFile,
         PNG: PngImagePlugin.PngImageFile,
         JPEG: JpegImagePlugin.JpegImageFile,
     }
+
+
+def _open(path: Path, kind: bytes, stream: BinaryIO) -> ImageFile:
+    reader = _readers()[kind]
     try:
-        return readers[kind](stream)
+        return reader(stream)
     except Exception as error:  # what damage raises is not documented
         if isinstance(error, OSError) and error.errno:
             raise

@@ -6,7 +6,7 @@ Each module logs to its own logger, `logging.getLogger(__name__)`, so all of the
     logging.getLogger("vatrack").setLevel(logging.WARNING)
 
 A record with the attribute `in_place` (`extra=IN_PLACE`) is shown, on a terminal, in one line that
-the next record replaces.
+the next record replaces; one with `beside` (`extra=BESIDE`) on standard error, beside results.
 
 Nothing is shown unless somebody asks for it: `configure` is what the command line and the jobs
 call.
@@ -22,11 +22,12 @@ from contextlib import contextmanager
 
 ROOT = logging.getLogger("vatrack")
 IN_PLACE = {"in_place": True}
+BESIDE = {"beside": True}
 CLEAR_LINE = "\r\x1b[K"
 
 
 class ConsoleHandler(logging.Handler):
-    """Shows messages alone: up to INFO on standard output, warnings and errors on standard error.
+    """Shows messages alone: on standard output, or standard error (warnings, errors, `BESIDE`).
 
     A stream that is closed or full is an OSError, as with `print`.
     """
@@ -35,7 +36,8 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes the message at once, where the standard streams lead now."""
-        stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        beside = record.levelno >= logging.WARNING or getattr(record, "beside", False)
+        stream = sys.stderr if beside else sys.stdout
         self.clear()
         if getattr(record, "in_place", False) and stream.isatty():
             width = shutil.get_terminal_size().columns - 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -22,8 +24,11 @@ from vatrack.common.image_headers import (
 )
 from vatrack.common.images import decode, read_bytes
 
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
 # By how much neighbouring grey samples of 1, 2 and 4 bits differ where they are spread over 8.
-_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17, "P;1": 255, "P;2": 85, "P;4": 17}
 
 
 @dataclass(frozen=True)
@@ -63,22 +68,16 @@ def read_png(path: Path, size: tuple[int, int] | None = None) -> Stored:
     if size is not None:
         check_size(path, image.size[::-1], size)
     # OpenCV notices wrong checksums and missing rows and keeps 16 bits of colours, Pillow does not.
-    samples: Any = decode(data, cv2.IMREAD_UNCHANGED)
-    damaged = InputError(f"{path}: is truncated or cannot be decoded as PNG; {AGAIN}")
-    if samples is None:
-        raise damaged
-    if image.mode == "P":  # of palettes, only Pillow has the indices
-        try:
-            image.apply_transparency()
-            palette = np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
-            return Stored(np.asarray(image), palette=palette)
-        except Exception:  # what damage raises is not documented
-            raise damaged from None
+    indexed = image.mode == "P"
+    samples: Any = decode(_as_grey(data, image) if indexed else data, cv2.IMREAD_UNCHANGED)
+    palette = _palette(image) if indexed else None
+    if samples is None or (indexed and palette is None):
+        raise InputError(f"{path}: is truncated or cannot be decoded as PNG; {AGAIN}")
     # OpenCV makes an alpha channel of a transparent colour, and spreads few bits over 8.
     key = image.info.get("transparency")
     if image.mode == "RGB":
         return Stored(samples[..., 2::-1], transparent=key)
-    if image.mode in ("1", "L", "I;16"):
+    if image.mode in ("1", "L", "I;16", "P"):
         form = raw_mode(image)
         if samples.ndim == 3:
             samples = samples[..., 0]
@@ -86,8 +85,30 @@ def read_png(path: Path, size: tuple[int, int] | None = None) -> Stored:
             samples = samples // _STEPS[form]
         if form == "1" and key:
             key = 1  # Pillow says 255
-        return Stored(samples, transparent=key)
+        return Stored(samples, palette, None if indexed else key)
     return Stored(samples)
+
+
+def _as_grey(data: bytes, image: ImageFile) -> bytes:
+    """A palette file as a grey one, of which OpenCV decodes the indices."""
+    head = data[12:25] + b"\0" + data[26:29]  # the chunk IHDR with another type of colour
+    pixels = image.tile[0][2] - 8  # where the chunk of the first begins
+    return data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[pixels:]
+
+
+def _palette(image: ImageFile) -> npt.NDArray[np.uint8] | None:
+    """Red, green, blue and alpha of each index, uint8 [N, 4]; None: there is no valid palette."""
+    colours = bytes(image.palette.palette or b"") if image.palette else b""
+    if not colours or len(colours) % 3:
+        return None
+    palette = np.full((len(colours) // 3, 4), 255, np.uint8)
+    palette[:, :3] = np.frombuffer(colours, np.uint8).reshape(-1, 3)
+    alpha = image.info.get("transparency", b"")
+    if isinstance(alpha, int):  # the one index that is transparent
+        alpha = b"\xff" * alpha + b"\0"
+    alpha = alpha[: len(palette)]
+    palette[: len(alpha), 3] = np.frombuffer(alpha, np.uint8)
+    return palette
 
 
 def check_size(path: Path, shape: tuple[int, ...], size: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, one line a minute in a log.
+"""Progress of long work: a bar on a terminal, one line a minute in a log, on standard error.
 
 Whoever silences the logger "vatrack" (see `logs`) gets neither.
 """
@@ -109,7 +109,7 @@ def _progress(
                 reported, left = now, ""
                 if total is not None:
                     left = f", {time_left((now - start) / max(1, done) * max(0, total - done))}"
-                logger.info("%s: %s", title, shown(done, now - start, left))
+                logger.info("%s: %s", title, shown(done, now - start, left), extra=logs.BESIDE)
 
     disable = not sys.stderr.isatty() or logs.ROOT.level > logging.INFO
     with tqdm(total=total, desc=title, disable=disable, leave=False, **looks) as bar:

@@ -103,6 +103,17 @@ class Store:
 
 
 @wants(source=(JOINT, AMODAL, LISTING))
+def require_annotations(source: Path) -> None:
+    """Refuses an annotation file that is not there.
+
+    Raises:
+        InputError: it is missing, a folder, a pipe or a device.
+    """
+    if not source.exists():
+        raise InputError(f"{source}: no such file; create it with `vatrack convert`")
+    check_source(source, "an annotation file")
+
+
 def open_store(source: Path) -> Store:
     """Opens the store of an annotation file (optionally gzip); rebuilds it where that is needed.
 
@@ -114,9 +125,7 @@ def open_store(source: Path) -> Store:
             is built, a field or mask in it is wrong.
     """
     source = Path(source)
-    if not source.exists():
-        raise InputError(f"{source}: no such file; create it with `vatrack convert`")
-    check_source(source, "an annotation file")
+    require_annotations(source)
     paths = _store_paths(source)
     for path in paths:
         with suppress(_Damaged):

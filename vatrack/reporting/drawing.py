@@ -81,11 +81,8 @@ def draw_box(image: ImageArray, box: ArrayLike, colour: Colour, width: int = 1) 
 
 
 def draw_trail(image: ImageArray, points: ArrayLike, colour: Colour, width: int = 2) -> None:
-    """Draws where an object has been: [n, 2] points x, y in pixels, oldest first, fading with age.
-
-    A point that is no number is at the upper left.
-    """
-    path = np.clip(np.nan_to_num(np.asarray(points, float).reshape(-1, 2)), -FAR, FAR)
+    """Draws where an object has been: [n, 2] points x, y in pixels, oldest first and faintest."""
+    path = np.clip(np.asarray(points, float).reshape(-1, 2), -FAR, FAR)
     if not len(path):
         return
     left, top = np.clip(path.min(axis=0) - width, 0, FAR).astype(int).tolist()

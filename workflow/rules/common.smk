@@ -12,7 +12,7 @@ from snakemake.utils import validate
 from lib import call
 from lib.command_line import arguments, check_config_entries, check_names
 from lib.jobs import details_option
-from lib.names import CLASS_TABLES, FIGURES, FORMS, RUN as RUN_NAME, TABLES, VIDEO_TABLES
+from lib.names import CLASS_TABLES, FIGURES, FORMS, RUN, TABLES, VIDEO_TABLES
 from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
@@ -45,7 +45,6 @@ validate(plan.plain, "../schemas/config.schema.json", set_default=False)
 config.clear()
 config.update(plan.plain)  # for the texts of the report
 R = plan.root
-RUN = plan.files
 
 # The miniature set is a folder that the workflow makes. Of a real download only the annotation
 # files tell that it is newer: nobody wants days of work repeated for a note laid beside the videos.

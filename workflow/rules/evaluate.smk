@@ -6,9 +6,9 @@ PREDICTION = plan.settings(
     "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
 )
 EVALUATION = plan.settings("evaluation")
-PREDICTIONS = ensure(RUN.predictions, non_empty=True)
-METRICS = ensure(RUN.metrics, non_empty=True)
-DETAILS = ensure(RUN.details, non_empty=True)
+PREDICTIONS = ensure(plan.files.predictions, non_empty=True)
+METRICS = ensure(plan.files.metrics, non_empty=True)
+DETAILS = ensure(plan.files.details, non_empty=True)
 
 
 # Where there are no shards, `predict` and `evaluate` below are the same rules for everything at
@@ -58,9 +58,9 @@ if plan.prediction.several:
         output:
             PREDICTIONS,
         log:
-            f"{R}/logs/predict/{RUN_NAME}.log",
+            f"{R}/logs/predict/{RUN}.log",
         benchmark:
-            f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
+            f"{R}/benchmarks/predict/{RUN}.tsv"
         conda:
             "../../envs/vatrack.yaml"
         threads: 1
@@ -81,9 +81,9 @@ else:
         output:
             predictions=PREDICTIONS,
         log:
-            f"{R}/logs/predict/{RUN_NAME}.log",
+            f"{R}/logs/predict/{RUN}.log",
         benchmark:
-            f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
+            f"{R}/benchmarks/predict/{RUN}.tsv"
         params:
             part="",
 
@@ -129,9 +129,9 @@ if plan.evaluation.several:
             metrics=METRICS,
             details=DETAILS,
         log:
-            f"{R}/logs/evaluate/{RUN_NAME}.log",
+            f"{R}/logs/evaluate/{RUN}.log",
         benchmark:
-            f"{R}/benchmarks/evaluate/{RUN_NAME}.tsv"
+            f"{R}/benchmarks/evaluate/{RUN}.tsv"
         conda:
             "../../envs/vatrack.yaml"
         threads: 1
@@ -155,9 +155,9 @@ else:
             results=METRICS,
             details=DETAILS,
         log:
-            f"{R}/logs/evaluate/{RUN_NAME}.log",
+            f"{R}/logs/evaluate/{RUN}.log",
         benchmark:
-            f"{R}/benchmarks/evaluate/{RUN_NAME}.tsv"
+            f"{R}/benchmarks/evaluate/{RUN}.tsv"
         params:
             run=subpath(output[0], parent=True),
             part=details_option,

@@ -8,8 +8,8 @@ localrules:
 
 rule tables:
     input:
-        metrics=plan.per_run(RUN.metrics),
-        details=plan.per_run(RUN.details),
+        metrics=plan.per_run(plan.files.metrics),
+        details=plan.per_run(plan.files.details),
     output:
         report(
             f"{R}/tables/tables.html",
@@ -52,7 +52,7 @@ rule tables:
 
 rule figures:
     input:
-        plan.per_run(RUN.training),
+        plan.per_run(plan.files.training),
     output:
         [
             report(
@@ -89,7 +89,7 @@ rule overlay:
         images=FRAMES,
     output:
         sheet=report(
-            RUN.overlay,
+            plan.files.overlay,
             caption="../report/overlay.rst",
             category="Overlays",
             labels={
@@ -99,7 +99,7 @@ rule overlay:
             },
         ),
         video=report(
-            RUN.overlay_video,
+            plan.files.overlay_video,
             caption="../report/overlay.rst",
             category="Overlays",
             labels={
@@ -109,9 +109,9 @@ rule overlay:
             },
         ),
     log:
-        f"{R}/logs/overlay/{RUN_NAME}.log",
+        f"{R}/logs/overlay/{RUN}.log",
     benchmark:
-        f"{R}/benchmarks/overlay/{RUN_NAME}.tsv"
+        f"{R}/benchmarks/overlay/{RUN}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -128,15 +128,15 @@ rule overlay:
 rule views:
     input:
         predictions=rules.predict.output,
-        details=RUN.details,
+        details=plan.files.details,
         ground_truth=f"{R}/annotations/valid/joint.json",
         images=FRAMES,
     output:
-        directory(RUN.views),
+        directory(plan.files.views),
     log:
-        f"{R}/logs/views/{RUN_NAME}.log",
+        f"{R}/logs/views/{RUN}.log",
     benchmark:
-        f"{R}/benchmarks/views/{RUN_NAME}.tsv"
+        f"{R}/benchmarks/views/{RUN}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1

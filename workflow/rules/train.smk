@@ -38,11 +38,11 @@ rule train:
         images=FRAMES,
         weights=start_weights,
     output:
-        ensure(RUN.training, non_empty=True),
+        ensure(plan.files.training, non_empty=True),
     log:
-        f"{R}/logs/train/{RUN_NAME}.log",
+        f"{R}/logs/train/{RUN}.log",
     benchmark:
-        f"{R}/benchmarks/train/{RUN_NAME}.tsv"
+        f"{R}/benchmarks/train/{RUN}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: plan.train_threads
@@ -55,7 +55,7 @@ rule train:
         annotations=subpath(input[0], ancestor=2),
         run=subpath(output[0], parent=True),
         settings=plan.training_settings,
-        slurm=plan.launch_options,
+        slurm=plan.launch_options,  # also --seed
     message:
         "training {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
@@ -70,13 +70,13 @@ rule select:
     input:
         rules.train.output,
     output:
-        best=ensure(RUN.selection, non_empty=True),
+        best=ensure(plan.files.selection, non_empty=True),
         # Not protected(): Snakemake would refuse to choose again after a change of the config.
-        checkpoint=ensure(RUN.best_checkpoint, non_empty=True),
+        checkpoint=ensure(plan.files.best_checkpoint, non_empty=True),
     log:
-        f"{R}/logs/select/{RUN_NAME}.log",
+        f"{R}/logs/select/{RUN}.log",
     benchmark:
-        f"{R}/benchmarks/select/{RUN_NAME}.tsv"
+        f"{R}/benchmarks/select/{RUN}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1

@@ -52,6 +52,8 @@ READ = {
     **{f"palette, {depth} bit": png(BOX, PALETTE, depth, palette(BLACK, (1, 0, 0)))
        for depth in (1, 2, 4, 8)},
     "palette of many": png(BOX * 200, PALETTE, 8, palette(BLACK, *[(3, 0, 0)] * 200)),
+    "palette filled up with black": png(BOX, PALETTE, 8, palette(BLACK, WHITE, *[BLACK] * 254)),
+    "palette, interlaced": png(BOX * 3, PALETTE, 2, palette(*[BLACK] * 3, WHITE), passes=True),
     "turned": png(BOX, GREY, more=orientation(3)),
     "gamma": png(BOX, GREY, more=chunk(b"gAMA", struct.pack(">I", 999_999))),
     # Transparency that says nothing, the same, or all.
@@ -73,6 +75,9 @@ READ = {
     "palette and transparency": png(
         BOX, PALETTE, 8, palette(BLACK, WHITE) + chunk(b"tRNS", b"\0\xff")
     ),
+    "palette and weak transparency": png(
+        BOX, PALETTE, 1, palette(BLACK, WHITE) + chunk(b"tRNS", b"\0\x80")
+    ),
     "palette of whites and transparency": png(
         BOX + 1, PALETTE, 8, palette(BLACK, WHITE, WHITE) + chunk(b"tRNS", b"\xff\0\xff")
     ),
@@ -88,6 +93,8 @@ def test_the_object_is_where_something_is_stored(tmp_path: Path, form: str) -> N
 
 
 AMBIGUOUS = "is ambiguous, its colours and its transparency show different objects; save it as"
+TWO = palette(BLACK, WHITE)
+COLOURED = png(BOX, PALETTE, 8, TWO)
 REFUSED = {
     "alpha of another object": (png(channels(BOX, OTHER), GREY_ALPHA), AMBIGUOUS),
     "black and alpha": (png(channels(0, 0, 0, BOX), COLOUR_ALPHA), AMBIGUOUS),
@@ -110,6 +117,13 @@ REFUSED = {
     "GIF": (b"GIF89a" + bytes(99), "is a GIF image, but masks"),
     "half of the rows": (
         png(BOX)[:33] + png(BOX[:4])[33:], "is truncated or cannot be decoded as PNG"
+    ),
+    "half of the rows of a palette": (
+        COLOURED[:33] + png(BOX[:4], PALETTE, 8, TWO)[33:],
+        "is truncated or cannot be decoded as PNG",
+    ),
+    "wrong checksum of a palette's pixels": (
+        COLOURED[:-13] + b"\0" + COLOURED[-12:], "is truncated or cannot be decoded as PNG"
     ),
 }  # fmt: skip
 

@@ -138,13 +138,15 @@ def _object(stored: Stored) -> npt.NDArray[Any]:
 def _palette_object(
     indices: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.bool_]:
-    if indices.max() >= len(palette):
-        raise ValueError(f"uses colour {indices.max()}, which is not in its palette; {AGAIN}")
-    by_index, by_colour = indices != 0, (palette[:, :3] != 0).any(axis=1)[indices]
-    if not np.array_equal(by_index, by_colour):
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
+    if used[-1] >= len(palette):
+        raise ValueError(f"uses colour {used[-1]}, which is not in its palette; {AGAIN}")
+    coloured, visible = palette[used, :3].max(axis=1) != 0, palette[used, 3] != 0
+    if not np.array_equal(used != 0, coloured):
         raise ValueError(_ambiguous("palette indices", "their colours"))
-    visible = (palette[:, 3] != 0)[indices]
-    return _one_of(by_index, visible, "its colours", "its transparency")
+    table = np.zeros(256, bool)
+    table[used] = _one_of(coloured, visible, "its colours", "its transparency")
+    return table.take(indices)
 
 
 def _one_of(
