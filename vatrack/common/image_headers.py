@@ -144,7 +144,8 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     if kind is None:
         found = name_format(head)
         but = f", but {found}" if found else ""
-        raise bad_image(path, "format", f"is not a BMP, PNG or JPEG image{but}; {AGAIN}")
+        fix = "convert it to PNG" if found and found.endswith("image") else AGAIN
+        raise bad_image(path, "format", f"is not a BMP, PNG or JPEG image{but}; {fix}")
     stream.seek(0)
     image = _open(path, kind, stream)
     width, height = image.size
@@ -156,7 +157,11 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
         return image
     # Not before the pixels, where an EXIF thumbnail has an end of its own.
     stream.seek(max(stream.tell(), size - LONGEST_REST))
-    if not image.tile or ENDS[kind] not in stream.read():
+    rest = stream.read()
+    if not image.tile or ENDS[kind] not in rest:
+        if kind == PNG and image.tile and rest[-8:-4] == b"IEND":
+            text = f"damaged, the checksum of its end is wrong; {AGAIN}"
+            raise bad_image(path, "undecodable", text)
         raise bad_image(path, "cut-off", f"truncated, its data has no end; {AGAIN}")
     if image.get_format_mimetype() == "image/apng":
         text = "is an animated PNG; save its frames as separate files"

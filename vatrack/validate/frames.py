@@ -56,6 +56,11 @@ def check_chunk(frames: Sequence[Frame], mode: Mode) -> Findings:
     return found
 
 
+def detail_of(error: BadImage, path: Path) -> str:
+    """What is wrong with a frame, without its path and the fix that its finding has."""
+    return error.without(path).removesuffix(f"; {AGAIN}")
+
+
 def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
     """What is wrong with a frame, or what is in it that no step uses: codes and details."""
     path = Path(frame.path)
@@ -69,7 +74,7 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
         if mode == "decode":
             read_image(path)
     except BadImage as error:
-        yield f"frame-{error.fault}", error.without(path).removesuffix(f"; {AGAIN}")
+        yield f"frame-{error.fault}", detail_of(error, path)
     else:
         kept = (header.depth == 16, header.alpha, header.turned)
         yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)

@@ -22,6 +22,7 @@ from vatrack.data.joint.faults import (
     FIELDS,
     LIST_IT,
     JointFault,
+    file_faults,
     frame_faults,
     item_faults,
     place_of,
@@ -183,6 +184,7 @@ def _video_faults(data: JointFile) -> Iterator[JointFault]:
         yield from unique_faults("videos", named, "name")
     data.images_of = {video["id"]: [] for video in data.videos}
     yield from frame_faults(data.images, data.images_of)
+    yield from file_faults(data.images_of)
     for video in data.videos:
         if not data.images_of[video["id"]]:
             yield JointFault(
