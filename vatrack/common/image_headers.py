@@ -119,6 +119,21 @@ def read_header(path: Path) -> Header:
         raise bad_image(path, "unreadable", text) from None
 
 
+def has_unnamed_alpha(path: Path) -> bool:
+    """Whether a whole BMP file has alpha that its header does not name: fourth bytes that differ.
+
+    Raises:
+        OSError, BadImage: see `open_image`.
+    """
+    with open_regular(path) as stream:
+        image = open_image(path, stream)
+        if image.format != "BMP" or raw_mode(image) != "BGRX":
+            return False
+        stream.seek(image.tile[0][2])
+        fourth = stream.read(4 * image.width * image.height)[3::4]
+    return fourth.count(fourth[:1]) < len(fourth)
+
+
 def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     """Opens a BMP, PNG or JPEG image and checks that it is whole, by its end.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vatrack.common.image_headers import AGAIN, BadImage, read_header
+from vatrack.common.image_headers import AGAIN, BadImage, has_unnamed_alpha, read_header
 from vatrack.common.images import read_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -71,10 +71,12 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
             said = f"{frame.size[1]} x {frame.size[0]}"
             yield "frame-size", f"{header.width} x {header.height}, not {said}"
             return
+        alpha = header.alpha
         if mode == "decode":
             read_image(path)
+            alpha = alpha or has_unnamed_alpha(path)
     except BadImage as error:
         yield f"frame-{error.fault}", detail_of(error, path)
     else:
-        kept = (header.depth == 16, header.alpha, header.turned)
+        kept = (header.depth == 16, alpha, header.turned)
         yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)
