@@ -538,6 +538,19 @@ def test_a_first_config_tells_all_wrong_paths_at_once(vatrack: Command, files: P
     ]
 
 
+@pytest.mark.parametrize("words", ["raw", "--train joint.json --valid raw/valid.json --images raw"])
+def test_a_first_config_is_not_for_official_files(
+    vatrack: Command, files: Path, words: str
+) -> None:
+    """Their amodal masks are in `segmentation` and would be lost."""
+    code, _, errors = vatrack("init-config", *words.split(), "--out", "new.yaml")
+    path = "raw/train.json" if words == "raw" else "raw/valid.json"
+    fix = "use config/sailvos.yaml with dataset.raw set to the folder of the download"
+    told = f"{path}: is {forms.OFFICIAL.what}, not {forms.JOINT.what}; {fix}"
+    assert (code, errors) == (2, f"vatrack: error: {told}\n")
+    assert not (files / "new.yaml").exists()
+
+
 def test_a_file_is_no_results_folder_for_mlflow(vatrack: Command, files: Path) -> None:
     code, _, errors = vatrack("mlflow-ui", "--results", "joint.json")
     told = "--results joint.json: is a file, not a folder; give the folder with mlflow.db"

@@ -117,7 +117,9 @@ def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: s
         ),
         ("a.bmp", bmp(2, 2, bytes(16), 24, 5), "damaged or not supported"),
         ("a.bmp", bmp(10_001, 10_000, bytes(16)), "its header says 10001 x 10000 pixels"),
-        ("a.gif", b"GIF8", r"frames must be \.bmp, \.png, \.jpg or \.jpeg files"),
+        ("a.gif", b"GIF8", "is not a BMP, PNG or JPEG image, but a GIF image"),
+        ("a.dat", png(np.zeros((2, 2))), r"frames must be \.bmp, \.png, \.jpg or \.jpeg files"),
+        ("a.png", png(np.zeros((2, 2)))[:-1] + b"x", "damaged, the checksum of its end is wrong"),
         (
             "a.png",
             b"\x89PNG\r\n\x1a\n" + bytes(30) + b"IEND\xaeB`\x82",

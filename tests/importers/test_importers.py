@@ -560,3 +560,21 @@ def test_videos_whose_objects_have_no_track_become_single_images(case: Case) -> 
     videos = [(item["name"], item["tracks"]) for item in case.document["videos"]]
     assert videos == [("d_a", False), ("d_a_2", False)]
     assert "no annotation has a track, so images are treated independently" in str(result)
+
+
+def test_images_that_are_missing_are_told_from_those_that_cannot_be_read(case: Case) -> None:
+    document = coco(case, {"segmentation": AMODAL})
+    names = ("a.png", "dir.png", "real.webp", "gone.png")
+    (case.images / "dir.png").mkdir()
+    (case.images / "real.webp").write_bytes(b"RIFF1234WEBP")
+    document["images"] = [
+        {**document["images"][0], "id": 3 + n, "file_name": name} for n, name in enumerate(names)
+    ]
+    told = str(case.take("coco-amodal", case.write(document)))
+    assert f"not in {case.images}: 1 of 4 images, such as gone.png" in told
+    assert (
+        f"not readable in {case.images}: 2 of 4 images, such as {case.images}/dir.png: is" in told
+    )
+    case.out.unlink()
+    del document["images"][0]
+    assert "dir.png: is a folder" in case.refused("coco-amodal", case.write(document))

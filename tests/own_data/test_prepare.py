@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from vatrack.validate.joint import check_joint
 
 Json = dict[str, Any]
 DATA = DatasetConfig(classes="data")
+
+
+SECOND = {"id": 200, "video_id": 2}  # the first image of the second video
 
 
 @pytest.fixture
@@ -149,6 +153,11 @@ BAD = [
     (_set("images", "id", 101), "image 101: id 101 is not unique", "id-twice"),
     (_set("images", "id", [1]), r"image \[1\]: id is \[1\]", "number-bad"),
     (_set("images", "frame_id", 1), "image 101: has the frame_id 1 of image 100", "image-twice"),
+    (
+        lambda document: document["images"][1].update(file_name="train/a/000.jpg"),
+        r"image 101: has the file train/a/000\.jpg of image 100",
+        "image-twice",
+    ),
     (_set("images", "frame_id", None), "image 100: frame_id is missing", "field-missing"),
     (_set("annotations", "video_id", 2), "has video_id 2, but its image", "video-unknown"),
     (_set("annotations", "instance_id", "a"), "1001: instance_id is 'a'", "number-bad"),
@@ -211,6 +220,41 @@ def test_a_file_without_annotations_is_accepted(own: Path, tmp_path: Path) -> No
     _change(own, lambda document: document["annotations"].clear())
     assert _prepare(own, tmp_path / "out").kept == 0
     assert validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig()).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "message"),
+    [
+        ("a.webp", b"RIFF1234WEBPVP8 ", "frame-format", "but a WebP image; convert it to PNG"),
+        ("a.gif", b"GIF89a", "frame-format", "but a GIF image; convert it to PNG"),
+        ("a.dat", None, "frame-format", r"frames must be \.bmp, .*; correct its name"),
+        ("a.png", "folder", "frame-unreadable", "is a folder, not a file"),
+        ("none.webp", "", "frame-missing", r"no such frame; frames must be \.bmp"),
+    ],
+)
+def test_a_frame_that_is_there_is_not_called_missing(
+    own: Path, tmp_path: Path, name: str, content: bytes | str | None, code: str, message: str
+) -> None:
+    frame = own / "frames" / name
+    if content == "folder":
+        frame.mkdir()
+    elif content is None:
+        cv2.imwrite(str(frame.with_suffix(".png")), np.zeros((96, 128, 3), np.uint8))
+        frame.with_suffix(".png").rename(frame)
+    elif isinstance(content, bytes):
+        frame.write_bytes(content)
+    _change(own, _set("images", "file_name", name))
+    with pytest.raises(InputError, match=message):
+        _prepare(own, tmp_path / "out")
+    with pytest.raises(InvalidData) as told:
+        validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig())
+    assert f"{code} (1)" in str(told.value) and "1 error" in str(told.value)
+    assert re.search(message, str(told.value))
+
+
+def test_two_videos_may_share_a_file(own: Path, tmp_path: Path) -> None:
+    _change(own, lambda document: document["images"][4].update(document["images"][0] | SECOND))
+    _prepare(own, tmp_path / "out")
 
 
 def test_all_faults_are_told(own: Path) -> None:

@@ -75,6 +75,22 @@ def test_methods_with_one_mask_train_and_are_validated_on_it(
     assert mask_types == set(method.masks)
 
 
+def test_a_validation_without_predictions_names_the_epoch(
+    tiny_data: TinyData, tmp_path: Path
+) -> None:
+    """And not its temporary file."""
+    run = _run(tmp_path, epochs=1, validate_from=1)
+    settings = run.inference.model_copy(update={"score_threshold": 1.0})
+    told = r"^epoch 1 predicts nothing, so all objects in .* count as missed$"
+    with pytest.warns(UserWarning, match=told):
+        train(
+            run.model_copy(update={"inference": settings}),
+            tiny_data.annotations,
+            tiny_data.images,
+            tmp_path,
+        )
+
+
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers(
     tiny_data: TinyData, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.common.image_files import ANIMATION, COLOUR, COLOUR_ALPHA, bmp, orientation, png
 from tests.evaluation.scenes import rle
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, fields
+from vatrack.common.image_headers import has_unnamed_alpha
 from vatrack.validate.checks import CHECKS
 
 Spoil = Callable[[Set], object]
@@ -414,12 +415,26 @@ def frame_is_a_folder(s: Set) -> None:
     s.frame().mkdir()
 
 
+def fourth_bytes(values: bytes) -> bytes:
+    """A BMP file of 32 bits that names no alpha, as Pillow writes RGBA."""
+    pixels = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    pixels[..., 3] = np.resize(np.frombuffer(values, np.uint8), (HEIGHT, WIDTH))
+    return bmp(WIDTH, HEIGHT, pixels.tobytes(), 32)
+
+
+@pytest.mark.parametrize("value", [b"\0", b"\xff"])
+def test_padding_of_pixels_is_no_alpha(tmp_path: Path, value: bytes) -> None:
+    (tmp_path / "a.bmp").write_bytes(fourth_bytes(value))
+    assert not has_unnamed_alpha(tmp_path / "a.bmp")
+
+
 # What becomes of the bytes of a BMP frame, or of its pixels as a PNG file.
 FRAMES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda data: b"", "frame-empty"),
     "cut off": (lambda data: data[:-40], "frame-cut-off"),
     "cut off in its head": (lambda data: data[:20], "frame-cut-off"),
     "of another format": (lambda data: b"GIF89a" + bytes(100), "frame-format"),
+    "transparent BMP": (lambda data: fourth_bytes(bytes(range(256))), "frame-alpha"),
     "enormous": (lambda data: bmp(50_000, 50_000, b""), "frame-undecodable"),
 }
 PNG_FRAMES: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {

@@ -122,6 +122,21 @@ def read_header(path: Path) -> Header:
         raise bad_image(path, "unreadable", text) from None
 
 
+def has_unnamed_alpha(path: Path) -> bool:
+    """Whether a whole BMP file has alpha that its header does not name: fourth bytes that differ.
+
+    Raises:
+        OSError, BadImage: see `open_image`.
+    """
+    with open_regular(path) as stream:
+        image = open_image(path, stream)
+        if image.format != "BMP" or raw_mode(image) != "BGRX":
+            return False
+        stream.seek(image.tile[0][2])
+        fourth = stream.read(4 * image.width * image.height)[3::4]
+    return fourth.count(fourth[:1]) < len(fourth)
+
+
 def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     """Opens a BMP, PNG or JPEG image and checks that it is whole, by its end.
 
@@ -147,7 +162,8 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     if kind is None:
         found = name_format(head)
         but = f", but {found}" if found else ""
-        raise bad_image(path, "format", f"is not a BMP, PNG or JPEG image{but}; {AGAIN}")
+        fix = "convert it to PNG" if found and found.endswith("image") else AGAIN
+        raise bad_image(path, "format", f"is not a BMP, PNG or JPEG image{but}; {fix}")
     stream.seek(0)
     image = _open(path, kind, stream)
     width, height = image.size
@@ -160,7 +176,11 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     # Not before the pixels, where an EXIF thumbnail has an end of its own.
     start = stream.tell()
     stream.seek(max(start, size - LONGEST_REST))
-    if not image.tile or ENDS[kind] not in stream.read():
+    rest = stream.read()
+    if not image.tile or ENDS[kind] not in rest:
+        if kind == PNG and image.tile and rest[-8:-4] == b"IEND":
+            text = f"damaged, the checksum of its end is wrong; {AGAIN}"
+            raise bad_image(path, "undecodable", text)
         raise bad_image(path, "cut-off", f"truncated, its data has no end; {AGAIN}")
     stream.seek(0)
     if kind == PNG and ANIMATED in stream.read(start):

@@ -35,25 +35,27 @@ def existing_image(path: Path) -> Path:
     """`path`, or the same name with another suffix of `SUFFIXES` where only that exists.
 
     Raises:
-        InputError: neither exists, or the suffix is another one.
+        BadImage: neither exists ("missing"), it is no file, or the suffix is another one.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: frames must be {FORMS} files; convert it, or correct its name")
-    for found in (path, *map(path.with_suffix, SUFFIXES)):
+    named = path.suffix.lower() in SUFFIXES
+    for found in (path, *map(path.with_suffix, SUFFIXES)) if named else ():
         if found.is_file():
             return found
-    if path.exists():
-        return path  # something else than a file, which cannot be opened as one
-    raise InputError(f"{path}: no such frame; {AGAIN}")
+    if not path.exists():
+        fix = AGAIN if named else f"frames must be {FORMS} files: correct its name"
+        raise bad_image(path, "missing", f"no such frame; {fix}")
+    read_header(path)  # raises, if it is no image at all
+    raise bad_image(path, "format", f"frames must be {FORMS} files; correct its name")
 
 
 def image_exists(path: Path) -> bool:
     """Whether `existing_image` finds a file."""
     try:
-        return existing_image(path).is_file()
+        existing_image(path)
     except InputError:
         return False
+    return True
 
 
 def check_image(path: Path) -> tuple[int, int]:

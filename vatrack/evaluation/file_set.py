@@ -50,6 +50,7 @@ class EvaluationInputs:
         class_map: classes of the predictions to classes of the ground truth (`io.classes`).
         masks: mask types of the method that predicted, where it is known. `video` of other types is
             left out.
+        maker: what has predicted ("epoch 1"), for messages, where `predictions` is temporary.
     """
 
     ground_truth: Path
@@ -59,6 +60,7 @@ class EvaluationInputs:
     video_max_occlusion: float = VIDEO_MAX_OCCLUSION
     class_map: Mapping[str, str] | None = None
     masks: Sequence[MaskType] | None = None
+    maker: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,11 @@ def open_files(
                     f"all objects in {counted(len(head.images.id), 'image')} of "
                     f"{counted(len(videos), 'video')} count as missed"
                 )
-                warnings.warn(empty_warning(predictions, effect), stacklevel=2)
+                if inputs.maker:
+                    text = f"{inputs.maker} predicts nothing, so {effect}"
+                else:
+                    text = empty_warning(predictions, effect)
+                warnings.warn(text, stacklevel=2)
             elif not found.wrong:
                 _check_mask_types(predictions, found.mask_types, inputs.masks or (), given)
             protocol = Protocol(

@@ -74,11 +74,10 @@ def import_dataset(
     dataset = _READERS[source_format](Settings(tuple(sources), images))
     if not dataset.images:
         raise InputError(f"{sources[0]}: contains no images; give another file or folder")
-    missing = check_images(dataset.images, images)
+    unusable = check_images(dataset.images, images)
     counts = write_joint(dataset, out)
     notes = [f"the source has no {dataset.lacks}"] if dataset.lacks else []
-    notes += [missing] if missing else []
-    notes += dataset.notes
+    notes += [*unusable, *dataset.notes]
     masks, hidden = counted(counts.united, "amodal mask"), counted(counts.hidden, "object")
     empty = counted(counts.empty, "object")
     optional = {

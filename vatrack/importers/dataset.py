@@ -12,7 +12,8 @@ import numpy.typing as npt
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import nearest_with
-from vatrack.common.images import check_image, image_exists
+from vatrack.common.image_headers import BadImage
+from vatrack.common.images import check_image, existing_image
 from vatrack.common.json_types import Json
 from vatrack.common.png import read_png
 from vatrack.common.text_files import no_such
@@ -225,25 +226,37 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
     return image
 
 
-def check_images(images: list[Json], folder: Path) -> str | None:
-    """A note on images that are not in their folder.
+def check_images(images: list[Json], folder: Path) -> list[str]:
+    """Notes on images that are not in their folder, or that no command could read there.
 
     Raises:
-        InputError: none of them is.
+        InputError: none of them is there, or none could be read.
     """
     if not folder.is_dir():
         raise InputError(
             f"{folder}: {no_such(folder, 'folder')}; give the image folder with --images"
         )
-    missing = [item["file_name"] for item in images if not image_exists(folder / item["file_name"])]
-    if not missing:
-        return None
+    missing, bad = list[str](), list[BadImage]()
+    for item in images:
+        try:
+            existing_image(folder / item["file_name"])
+        except BadImage as error:
+            if error.fault == "missing":
+                missing.append(item["file_name"])
+            else:
+                bad.append(error)
     if len(missing) == len(images):
         near = nearest_with(folder, missing[0])
         raise InputError(
             f"{folder}: contains none of the images ({len(images)}), such as {missing[0]}; "
             f"give {near or 'the folder that these names are relative to'} with --images"
         )
-    return (
-        f"not in {folder}: {len(missing)} of {counted(len(images), 'image')}, such as {missing[0]}"
-    )
+    if len(missing) + len(bad) == len(images):
+        raise bad[0]
+    total = counted(len(images), "image")
+    notes = []
+    if missing:
+        notes.append(f"not in {folder}: {len(missing)} of {total}, such as {missing[0]}")
+    if bad:
+        notes.append(f"not readable in {folder}: {len(bad)} of {total}, such as {bad[0]}")
+    return notes

@@ -81,7 +81,7 @@ class Epochs:
             save(folder.checkpoint(epoch), best, run, epoch)
         with recovery.stop.at_once():
             metrics = validate(
-                best, run, self.valid, self.images, recovery.group, folder.validation(epoch)
+                best, run, self.valid, self.images, recovery.group, epoch, folder.validation(epoch)
             )
         if metrics is not None:
             recovery.progress.validations = _keep_checkpoints(run, folder)

@@ -21,7 +21,13 @@ CLIPS_PER_PROCESS = 32
 
 
 def validate(
-    model: Detector, run: RunConfig, folder: Path, images: Path, processes: Processes, out: Path
+    model: Detector,
+    run: RunConfig,
+    folder: Path,
+    images: Path,
+    processes: Processes,
+    epoch: int,
+    out: Path,
 ) -> dict[str, Any] | None:
     """Predicts and evaluates the valid set; the metrics are also written to `out`.
 
@@ -30,6 +36,7 @@ def validate(
 
     Args:
         folder: the converted valid set.
+        epoch: 1-based, for messages.
     """
     path = folder / "joint.json"
     file = AnnotationFile(path)
@@ -64,7 +71,12 @@ def validate(
         # Starting processes is only worth its seconds for many clips.
         workers = max(1, min(run.launcher.cpus, len(clips) // CLIPS_PER_PROCESS))
         inputs = EvaluationInputs(
-            path, predictions, videos, run.evaluation, run.dataset.video_limit
+            path,
+            predictions,
+            videos,
+            run.evaluation,
+            run.dataset.video_limit,
+            maker=f"epoch {epoch}",
         )
         evaluate_inputs(inputs, out, workers)
     processes.wait()

@@ -39,7 +39,9 @@ CHECKS: dict[str, Check] = {
     ),
     "list-missing": Check("error", "lists are missing or empty in the annotation files", _DOWNLOAD),
     "field-missing": Check("error", "required fields are missing", _DOWNLOAD),
-    "number-bad": Check("error", "values are not numbers, or out of range", _MAKE),
+    "number-bad": Check(
+        "error", "values are not numbers in their range, or not paths inside the folder", _MAKE
+    ),
     "box-bad": Check(
         "error", "boxes are not four numbers, or have a negative width or height", _MAKE
     ),
@@ -135,7 +137,11 @@ CHECKS: dict[str, Check] = {
     ),
     "frame-empty": Check("error", "frames are empty files", _UNPACK),
     "frame-cut-off": Check("error", "frames are truncated", _UNPACK),
-    "frame-format": Check("error", "frames are not BMP, PNG or JPEG images", _UNPACK),
+    "frame-format": Check(
+        "error",
+        "frames are not BMP, PNG or JPEG images",
+        "convert them to PNG, or unpack or copy them again",
+    ),
     "frame-undecodable": Check("error", "frames cannot be decoded", _UNPACK),
     "frame-size": Check(
         "error",

@@ -19,6 +19,7 @@ from vatrack.common.frame_folders import require_frames
 from vatrack.common.text_files import check_source, no_such
 from vatrack.config.methods import Method
 from vatrack.data.joint.file import JointFile, read_joint
+from vatrack.data.known_forms import AMODAL, JOINT, OFFICIAL, form_of
 
 PAPER_BATCH, PAPER_RATE = 8, 0.005  # of ResNet-50, one card with 40 GB
 PAPER_SCALE, PAPER_MEMORY = (1280, 800), 40.0
@@ -111,11 +112,14 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
         memory: of the GPU, GB; 0: there is none.
 
     Raises:
-        InputError: `out` exists; see `read_joint`; the folder of the images is
-            missing or contains no frames of a file; or the masks of both files fit no method.
+        InputError: `out` exists; see `read_joint`; a file is SAIL-VOS's own, of which only the
+            visible masks would be used; the folder of the images is missing or contains no frames
+            of a file; or the masks of both files fit no method.
     """
     _check_paths(train, valid, images, out)
     data, other = read_joint(train), read_joint(valid)
+    for path in (train, valid):
+        _check_form(path)
     for file in (data, other):
         require_frames(images, (image["file_name"] for image in file.images), file.path)
     known = {image["file_name"] for image in data.images}
@@ -187,6 +191,19 @@ def _check_paths(train: Path, valid: Path, images: Path, out: Path) -> None:
         problems.append(str(error))
     if problems:
         raise InputError("\n".join(problems))
+
+
+def _check_form(path: Path) -> None:
+    """Raises an InputError for files that are sound as own data, but whose amodal masks are in
+    `segmentation`."""
+    found = form_of(path)
+    if found is OFFICIAL:
+        fix = "use config/sailvos.yaml with dataset.raw set to the folder of the download"
+    elif found is AMODAL:
+        fix = JOINT.give
+    else:
+        return
+    raise InputError(f"{path}: is {found.what}, not {JOINT.what}; {fix}")
 
 
 def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vatrack.common.image_headers import AGAIN, BadImage, read_header
+from vatrack.common.image_headers import AGAIN, BadImage, has_unnamed_alpha, read_header
 from vatrack.common.images import read_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -56,6 +56,11 @@ def check_chunk(frames: Sequence[Frame], mode: Mode) -> Findings:
     return found
 
 
+def detail_of(error: BadImage, path: Path) -> str:
+    """What is wrong with a frame, without its path and the fix that its finding has."""
+    return error.without(path).removesuffix(f"; {AGAIN}")
+
+
 def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
     """What is wrong with a frame, or what is in it that no step uses: codes and details."""
     path = Path(frame.path)
@@ -66,10 +71,12 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
             said = f"{frame.size[1]} x {frame.size[0]}"
             yield "frame-size", f"{header.width} x {header.height}, not {said}"
             return
+        alpha = header.alpha
         if mode == "decode":
             read_image(path)
+            alpha = alpha or has_unnamed_alpha(path)
     except BadImage as error:
-        yield f"frame-{error.fault}", error.without(path).removesuffix(f"; {AGAIN}")
+        yield f"frame-{error.fault}", detail_of(error, path)
     else:
-        kept = (header.depth == 16, header.alpha, header.turned)
+        kept = (header.depth == 16, alpha, header.turned)
         yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)

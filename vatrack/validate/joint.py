@@ -8,6 +8,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import lacks_all
+from vatrack.common.image_headers import BadImage
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
@@ -17,7 +18,7 @@ from vatrack.data.fields import is_rate, is_side, is_whole, read_masks
 from vatrack.data.joint.faults import missing, place_of
 from vatrack.data.joint.file import UNKNOWN, JointFile, joint_faults
 from vatrack.validate.findings import Findings
-from vatrack.validate.frames import Frame
+from vatrack.validate.frames import Frame, detail_of
 from vatrack.validate.masks import is_inside
 
 RATE_TOLERANCE = 1e-3
@@ -156,7 +157,8 @@ def _frames(data: JointFile, folder: Path, findings: Findings) -> Iterator[Frame
     for image in data.images:
         try:
             path = existing_image(folder / image["file_name"])
-        except InputError:
-            findings.add("frame-missing", folder / image["file_name"])
+        except BadImage as error:
+            path = folder / image["file_name"]
+            findings.add(f"frame-{error.fault}", path, detail=detail_of(error, path))
             continue
         yield Frame(str(path), (image["height"], image["width"]), listed=True)

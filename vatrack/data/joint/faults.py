@@ -119,6 +119,21 @@ def frame_faults(
                 )
 
 
+def file_faults(images_of: Mapping[int, Iterable[Json]]) -> Iterator[JointFault]:
+    """Images of a video whose file an earlier one has; two videos may share frames."""
+    for images in images_of.values():
+        seen = dict[str, int]()
+        for image in images:
+            other = seen.setdefault(image["file_name"], image["id"])
+            if other != image["id"]:
+                yield JointFault(
+                    "image-twice",
+                    place_of("images", image),
+                    f"has the file {image['file_name']} of image {other} of the same video; "
+                    "remove one of them with its annotations",
+                )
+
+
 def missing(section: str, item: Mapping[str, Any], name: str) -> JointFault:
     """An item lacks a field."""
     return JointFault(

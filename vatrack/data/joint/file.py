@@ -22,6 +22,7 @@ from vatrack.data.joint.faults import (
     FIELDS,
     LIST_IT,
     JointFault,
+    file_faults,
     frame_faults,
     item_faults,
     place_of,
@@ -185,6 +186,7 @@ def _video_faults(data: JointFile) -> Iterator[JointFault]:
         yield from unique_faults("videos", named, "name")
         data.images_of = {video["id"]: [] for video in data.videos}
         yield from frame_faults(data.images, data.images_of)
+        yield from file_faults(data.images_of)
     for video in data.videos if data.images else ():
         if not data.images_of[video["id"]]:
             yield JointFault(
