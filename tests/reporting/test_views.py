@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.reporting.page.results import scene
 from tests.video.test_reader import read
@@ -54,6 +56,19 @@ def test_every_view_has_its_tile(tmp_path: Path) -> None:
 def test_a_method_with_one_mask_has_its_views(tmp_path: Path) -> None:
     files = scene(tmp_path, 1, ("visible",))
     views = write_views(**files, out=tmp_path / "views")
+    assert views.views == ("input", "truth/visible", "prediction/visible")
+    assert views.metric == "video/visible/AP50"
+
+
+def test_without_predictions_the_method_of_the_run_tells_the_masks(tmp_path: Path) -> None:
+    files = scene(tmp_path, 1, ("visible",))
+    run = tmp_path / "runs" / "qdtrack__resnet18"
+    run.mkdir(parents=True)
+    files["predictions"] = run / "predictions.jsonl.gz"
+    files["predictions"].write_bytes(gzip.compress(b""))
+    settings = {"dataset": {"name": "mini", "root": "data"}, "method": "qdtrack"}
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    views = write_views(**files, out=run / "views")
     assert views.views == ("input", "truth/visible", "prediction/visible")
     assert views.metric == "video/visible/AP50"
 
