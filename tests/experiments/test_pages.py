@@ -214,7 +214,7 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"--port {port}: .*; use another port"):
             check_server(uri, port)
-    with pytest.raises(InputError, match=r"ftp://x: must be a SQLite file .* or the address of"):
+    with pytest.raises(InputError, match=r"ftp://x: .* a SQLite file or a server's http address"):
         check_server("ftp://x", 5000)
     with pytest.raises(StoreError, match=r"127\.0\.0\.1:9: no server answers there; start it$"):
         links("http://127.0.0.1:9", "http://127.0.0.1:9")

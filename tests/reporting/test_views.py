@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
+from tests.experiments.experiments import config, make_run
 from tests.reporting.page.results import scene
 from tests.video.test_reader import read
 from vatrack.common.errors import InputError
+from vatrack.config import Method
 from vatrack.reporting.views import choose, read_views
 from vatrack.reporting.views_video import write_views
 
@@ -62,13 +63,11 @@ def test_a_method_with_one_mask_has_its_views(tmp_path: Path) -> None:
 
 def test_without_predictions_the_method_of_the_run_tells_the_masks(tmp_path: Path) -> None:
     files = scene(tmp_path, 1, ("visible",))
-    run = tmp_path / "runs" / "qdtrack__resnet18"
-    run.mkdir(parents=True)
+    run = make_run(tmp_path / "qdtrack__resnet18", config(tmp_path, Method.QDTRACK), lines=0)
     files["predictions"] = run / "predictions.jsonl.gz"
     files["predictions"].write_bytes(gzip.compress(b""))
-    settings = {"dataset": {"name": "mini", "root": "data"}, "method": "qdtrack"}
-    (run / "config.yaml").write_text(yaml.safe_dump(settings))
-    views = write_views(**files, out=run / "views")
+    with pytest.warns(UserWarning, match="contains no predictions"):
+        views = write_views(**files, out=run / "views")
     assert views.views == ("input", "truth/visible", "prediction/visible")
     assert views.metric == "video/visible/AP50"
 

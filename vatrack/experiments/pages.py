@@ -134,8 +134,8 @@ def check_server(uri: str, port: int) -> None:
     path = sqlite_path(uri)
     if path is None:
         raise InputError(
-            f"--tracking-uri {uri}: must be a SQLite file (sqlite:///FILE) or the address of a "
-            "running server (http://HOST:PORT)"
+            f"{uri}: not a store; it must be a SQLite file or a server's http address, give "
+            "--tracking-uri sqlite:///FILE or http://HOST:PORT"
         )
     if not path.exists():
         raise InputError(

@@ -149,11 +149,11 @@ def _read(source: Source) -> Run:
     metrics = _read_metrics(source.metrics)
     details = read_details(source.details, metrics, source.metrics) if source.details else None
     if details:
-        own = (
+        per_class, per_video = (
             {level: values for level, values in by_level.items() if predicts(source.method, level)}
             for by_level in (details.per_class, details.per_video)
         )
-        details = Details(*own, details.classes)
+        details = Details(per_class, per_video, details.classes)
     settings, seed = _settings(source.folder) if source.folder else ("", None)
     return Run(
         source.method,
