@@ -263,7 +263,7 @@ def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
     metrics.write_text('{"image/amodal/AP": 12.25}')
     code, shown, _ = vatrack("tables", "--run", f"vatrack/resnet18={metrics}", "--out", out)
     assert code == 0
-    assert "| VATrack | ResNet-18 | not named | this run | 12.2 |" in shown
+    assert "| VATrack | ResNet-18 | - | this run | 12.2 |" in shown
     assert "12.2" in (out / "tables.html").read_text()
     code, _, errors = vatrack("tables", "--run", "vatrack=x", "--out", tmp_path / "other")
     assert code == 2

@@ -307,7 +307,9 @@ def test_a_disk_that_fills_while_the_store_is_made(small_disk: Path, free: int) 
 def test_a_path_that_would_mean_something_else_is_refused(tmp_path: Path, name: str) -> None:
     folder = make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2)
     mark = name[1]
-    with pytest.raises(InputError, match=rf"with \{mark}; set mlflow.tracking_uri, or rename"):
+    with pytest.raises(
+        InputError, match=rf"with \{mark}; set mlflow.tracking_uri, or rename.*--tracking-uri"
+    ):
         sync(folder)
     assert not list(tmp_path.rglob("*.db"))
 

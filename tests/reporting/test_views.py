@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.experiments.experiments import config, make_run
 from tests.reporting.page.results import scene
 from tests.video.test_reader import read
 from vatrack.common.errors import InputError
+from vatrack.config import Method
 from vatrack.reporting.views import choose, read_views
 from vatrack.reporting.views_video import write_views
 
@@ -54,6 +57,17 @@ def test_every_view_has_its_tile(tmp_path: Path) -> None:
 def test_a_method_with_one_mask_has_its_views(tmp_path: Path) -> None:
     files = scene(tmp_path, 1, ("visible",))
     views = write_views(**files, out=tmp_path / "views")
+    assert views.views == ("input", "truth/visible", "prediction/visible")
+    assert views.metric == "video/visible/AP50"
+
+
+def test_without_predictions_the_method_of_the_run_tells_the_masks(tmp_path: Path) -> None:
+    files = scene(tmp_path, 1, ("visible",))
+    run = make_run(tmp_path / "qdtrack__resnet18", config(tmp_path, Method.QDTRACK), lines=0)
+    files["predictions"] = run / "predictions.jsonl.gz"
+    files["predictions"].write_bytes(gzip.compress(b""))
+    with pytest.warns(UserWarning, match="contains no predictions"):
+        views = write_views(**files, out=run / "views")
     assert views.views == ("input", "truth/visible", "prediction/visible")
     assert views.metric == "video/visible/AP50"
 

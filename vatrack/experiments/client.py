@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sqlite3
 import textwrap
 import threading
@@ -59,7 +60,8 @@ def sqlite_uri(path: Path) -> str:
     if found := sorted(set("?#%") & set(str(path))):
         raise InputError(
             f"{path}: an MLflow file cannot be at a path with {' or '.join(found)}; set "
-            "mlflow.tracking_uri, or rename the folder"
+            "mlflow.tracking_uri, or rename the folder (`vatrack mlflow-sync` and `vatrack "
+            "mlflow-ui`: or give --tracking-uri)"
         )
     return f"sqlite:///{path}"
 
@@ -81,7 +83,15 @@ def naming_store(uri: str) -> Iterator[None]:
         raise
     # requests, SQLAlchemy, alembic, MLflow, the disk: whatever it is, the store lacks something
     except Exception as error:
-        raise StoreError(f"{uri}: {first_line(error)}") from error
+        text = "no server answers there; start it" if _no_server(error) else first_line(error)
+        raise StoreError(f"{uri}: {text}") from error
+
+
+def _no_server(error: BaseException | None) -> bool:
+    """Whether a failure began with a refused connection, or with an unknown host."""
+    while error and not isinstance(error, ConnectionRefusedError | socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def first_line(error: BaseException) -> str:

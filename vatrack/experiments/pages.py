@@ -129,13 +129,17 @@ def check_server(uri: str, port: int) -> None:
     """Refuses what `become_server` could not show.
 
     Raises:
-        InputError: there is no such store, or the port is in use.
+        InputError: it is of another type, there is no such file, or the port is in use.
     """
     path = sqlite_path(uri)
-    if path is None or not path.exists():
+    if path is None:
         raise InputError(
-            f"{path or uri}: no such store; train first, or create it with `vatrack mlflow-sync "
-            "RUN...`"
+            f"{uri}: not a store; it must be a SQLite file or a server's http address, give "
+            "--tracking-uri sqlite:///FILE or http://HOST:PORT"
+        )
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such store; train first, or create it with `vatrack mlflow-sync RUN...`"
         )
     with socket.socket() as probe:  # another server there would answer instead
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -150,6 +154,10 @@ def check_server(uri: str, port: int) -> None:
 
 def become_server(uri: str, port: int) -> NoReturn:
     """Replaces this process by MLflow's server for a store; `links` has prepared both."""
-    os.environ.setdefault("UVICORN_ACCESS_LOG", "false")  # the links stay in view
+    # The links stay in view: no line for each request, nor advice for MLflow's own authors.
+    os.environ.setdefault("UVICORN_ACCESS_LOG", "false")
+    ignored = "ignore:starlette.middleware.wsgi is deprecated"
+    os.environ["PYTHONWARNINGS"] = f"{ignored},{os.environ.get('PYTHONWARNINGS', '')}".strip(",")
     words = ["-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
-    os.execv(sys.executable, [sys.executable, *words, "--backend-store-uri", uri])
+    words += ["--backend-store-uri", uri, "--registry-store-uri", uri]
+    os.execv(sys.executable, [sys.executable, *words])

@@ -29,6 +29,8 @@ from vatrack.evaluation.io.predictions import read_predictions
 from vatrack.reporting.drawing import ImageArray, scale_image, track_colours
 from vatrack.reporting.sheet import evenly
 from vatrack.reporting.video import DrawSettings, draw_frame
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import masks_of_run
 
 GREY = (170, 170, 170)  # of predictions that belong to no object
 FOUND_IOU = 0.25  # mean over the frames of the longer track
@@ -113,6 +115,8 @@ def read_layers(
 ) -> tuple[list[Layer], list[Layer]]:
     """The true and the predicted objects, a layer for each mask type of the predictions.
 
+    Without any prediction, these are the types of the run's method, else of the ground truth.
+
     Raises:
         InputError: a file is not in its form.
     """
@@ -129,9 +133,10 @@ def read_layers(
     named = [names[number] for number in images.categories.tolist()]
     shown = np.flatnonzero(found.score >= score).tolist()
     truth, predicted = [], []
-    # Predictions of nothing do not tell what masks the method has.
     annotations = list_of(document, "annotations", source)
-    for mask_type in found.mask_types or mask_types_of(annotations) or MASK_TYPES:
+    # Predictions of nothing do not tell what masks the method has; the run's config does.
+    own = found.mask_types or _masks_of_method(predictions) or mask_types_of(annotations)
+    for mask_type in own or MASK_TYPES:
         true = read_objects(document, images, mask_type, source)
         masks, tracks = true.masks, true.instance
         pairs = zip(masks.category.tolist(), tracks, strict=True)
@@ -147,6 +152,12 @@ def read_layers(
         image, track = found.image[rows], found.track[rows]
         predicted.append(Layer(mask_type, image, track, labels, list(drawn.values())))
     return truth, predicted
+
+
+def _masks_of_method(predictions: Path) -> tuple[MaskType, ...] | None:
+    """The mask types of the method, where the predictions are those in a run's folder."""
+    run = RunFolder(predictions.parent)
+    return masks_of_run(run.path) if predictions == run.predictions else None
 
 
 def choose_clips(images: Images, truth: Sequence[Layer], number: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.reporting.page.results import EVIL, QUOTED, add_views, results_folder
+from tests.reporting.page.results import EVIL, LEVELS, QUOTED, add_views, results_folder
 from tests.reporting.tables.made_up import metrics
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
@@ -178,6 +178,32 @@ def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
     text = (tmp_path / "report.html").read_text()
     assert "<dt>vAP50, visible</dt><dd>30.3<" in text
     assert 'id="clips"' not in text and 'id="training"' not in text and 'id="tables"' in text
+
+
+def test_a_page_without_a_dataset_does_not_speak_of_it(tmp_path: Path) -> None:
+    file = metrics(tmp_path / "metrics.json", 30.0)
+    write_report([f"vatrack/resnet50={file}"], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "<h1>Results</h1>" in text and '<p class="sub">ResNet-50</p>' in text
+    assert "not named" not in text and "--dataset" not in text
+
+
+def test_the_page_shows_what_the_method_predicts(tmp_path: Path) -> None:
+    values = {"image__hidden__IoU": 40.0, "image__amodal_box__AP": 41.0}
+    file = metrics(tmp_path / "metrics.json", 30.0, **values)
+    write_report([f"qdtrack/resnet50={file}"], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "<dt>vAP50, visible</dt><dd>30.3<" in text
+    for gone in ("vAP50, amodal", "Hidden part, IoU"):
+        assert f"<dt>{gone}</dt>" not in text
+    assert '"title": "Frame level, visible masks"' in text
+    assert '"title": "Frame level, amodal masks"' not in text  # a plot
+
+    root = results_folder(tmp_path / "mini", methods=["qdtrack"])
+    (found,), _ = read_runs([str(root)])
+    assert found.details is not None
+    assert set(found.details.per_class) == set(LEVELS["visible"])
+    assert set(collect([found])[0].precision) == set(LEVELS["visible"])
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:

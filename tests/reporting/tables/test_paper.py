@@ -158,7 +158,7 @@ def test_no_difference_where_it_would_mean_nothing(
 def test_runs_without_a_named_dataset_can_be_given_one(tmp_path: Path) -> None:
     runs = [f"vatrack/resnext101_64x4d={metrics(tmp_path / 'm.json', 20)}"]
     text = str(write_tables(runs, tmp_path))
-    assert "dataset (give it with `--dataset`)" in text
+    assert "unknown dataset (name it by a config.yaml beside the metrics)" in text
     assert "difference |" not in text
     write_tables(runs, tmp_path, dataset="sailvos-cut")
     ours, difference = read_csv(tmp_path / "image_amodal.csv")[:2]
@@ -253,7 +253,7 @@ def test_a_missing_figure_is_a_dash(tmp_path: Path) -> None:
     _, second, first, *_ = markdown_rows(tmp_path / "video_amodal.md")
     assert (first[10], first[8], second[10], second[8]) == ("-", "-", "-", "**5.2**")
     tex = (tmp_path / "video_amodal.tex").read_text()
-    assert re.search(r"VATrack & ResNet-18 & not named & this run & .* & -- & .* & -- \\\\", tex)
+    assert re.search(r"VATrack & ResNet-18 & - & this run & .* & -- & .* & -- \\\\", tex)
 
 
 def test_latex_is_a_booktabs_table(tmp_path: Path) -> None:

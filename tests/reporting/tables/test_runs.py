@@ -13,9 +13,9 @@ from vatrack.reporting.tables import write_tables
 from vatrack.reporting.tables.runs import read_runs
 
 
-def keys(*given: object) -> list[tuple[str, str | None, float | None]]:
+def keys(*given: object) -> list[tuple[str, str | None, int]]:
     runs, _ = read_runs([str(one) for one in given])
-    return [(run.key, run.dataset, run.metrics["image/amodal/AP"]) for run in runs]
+    return [(run.key, run.dataset, int(min(filter(None, run.metrics.values())))) for run in runs]
 
 
 def test_metrics_files_with_and_without_label(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def write_report(
         runs: run folders or folders of results (see `tables.runs.read_runs`).
         out: the page, whose name ends in .html.
         results: folder of results, for the cut sheets and the run times.
-        title: heading of the page; None: the names of the datasets.
+        title: heading of the page; None: the names of the datasets, if known.
         embed_mb: size of the videos and images embedded in the page; to further ones it
             has links.
         means: whether runs that differ only in their seed also have rows of their means.
@@ -91,11 +91,11 @@ def write_report(
     # Images are small and come first; then the videos, one of every run in turn.
     viewer = viewer_data(shown, media)
     sheets = cut_sheets(results, media) if results else None
-    datasets = dict.fromkeys(dataset_name(run.dataset) for run in found)
+    datasets = dict.fromkeys(dataset_name(run.dataset) for run in found if run.dataset)
     paper, further = table_sections(found, means=means)
     text = render(
         TEMPLATE,
-        title=title or ", ".join(datasets),
+        title=title or ", ".join(datasets) or "Results",
         runs=shown,
         date=_date(shown),
         key_table=key_table(shown),

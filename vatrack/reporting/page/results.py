@@ -23,7 +23,7 @@ from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.html import run_colour
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
-from vatrack.reporting.tables.runs import Run
+from vatrack.reporting.tables.runs import Run, predicts
 from vatrack.reporting.views import Views, read_views
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import run_data
@@ -140,10 +140,14 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         read_views(folder.path / "views") if folder else None,
         folder.config.read_text(encoding="utf-8") if folder and folder.config.is_file() else "",
         _environment(_object(folder.environment)) if folder else {},
-        precision if isinstance(precision, dict) else {},
+        _of_method(run, precision) if isinstance(precision, dict) else {},
         _commands(run.folder) if run.folder else [],
         folder.metrics.stat().st_mtime if folder and folder.metrics.is_file() else None,
     )
+
+
+def _of_method(run: Run, levels: dict[str, Any]) -> dict[str, Any]:
+    return {level: own for level, own in levels.items() if predicts(run.method, level)}
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -152,7 +156,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[Shown]:
-    """The key metrics; a metric of masks that the method does not predict is left out."""
+    """The key metrics; a metric that the run does not have is left out."""
     # Of images that stand alone the metrics of tracks are there, and undefined.
     alone = without_tracks(run.metrics) or not any(k.startswith("video/") for k in run.metrics)
     first = IMAGE_AP50 if alone else VIDEO_AP50

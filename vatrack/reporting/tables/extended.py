@@ -52,11 +52,11 @@ def _table(name: str, runs: Sequence[Run], means: bool) -> Table:
         for group, (prefix, metrics) in GROUPS.items():
             keys += [prefix.format(masks) + metric for metric in metrics]
             columns += [Column(f"{group.lower()} {metric}", metric, group) for metric in metrics]
-    measured: list[Measured] = []
-    for run in runs:
-        own = len(run.method.masks) == 2 if masks == "hidden" else masks in run.method.masks
-        if own and any(key in run.metrics for key in keys):
-            measured.append((run, [run.metrics.get(key) for key in keys]))
+    measured: list[Measured] = [
+        (run, [run.metrics.get(key) for key in keys])
+        for run in runs
+        if any(key in run.metrics for key in keys)
+    ]
     rows: list[Row] = [run_row(run, MEASURED, values, "measured") for run, values in measured]
     rows += mean_rows(measured, "", "means") if means else []
     # No method's masks are hidden parts, which tracks do not matter to.

@@ -26,8 +26,8 @@ DATASET_NAMES = {"sailvos": "SAIL-VOS", "sailvos-cut": "SAIL-VOS-cut"}
 
 
 def dataset_name(dataset: str | None) -> str:
-    """What readers call a dataset."""
-    return "not named" if dataset is None else DATASET_NAMES.get(dataset, dataset)
+    """What readers call a dataset; a dash where nothing says which it is."""
+    return "-" if dataset is None else DATASET_NAMES.get(dataset, dataset)
 
 
 def short_names(runs: Sequence[Run]) -> list[str]:
@@ -36,7 +36,9 @@ def short_names(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         details = [
             BACKBONE_NAMES[run.backbone] if len({other.backbone for other in runs}) > 1 else "",
-            dataset_name(run.dataset) if len({other.dataset for other in runs}) > 1 else "",
+            dataset_name(run.dataset)
+            if run.dataset and len({other.dataset for other in runs}) > 1
+            else "",
             run.label,
         ]
         more = ", ".join(filter(None, details))

@@ -82,7 +82,7 @@ def paper_table(
 def _obstacle(run: Run, published: Published) -> str:
     """Why a run cannot be compared with what was published; empty if it can."""
     if run.dataset is None:
-        return "an unknown dataset (give it with `--dataset`)"
+        return "an unknown dataset (name it by a config.yaml beside the metrics)"
     if run.dataset != published.dataset:
         return f"another dataset ({dataset_name(run.dataset)})"
     return (

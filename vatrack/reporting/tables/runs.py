@@ -10,6 +10,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import Backbone, Method, load_run_config
 from vatrack.data.known_forms import METRICS, wants
 from vatrack.reporting.tables.checks import Metrics, check_metrics
@@ -27,6 +28,7 @@ class Run:
 
     `label` tells it from others of the same method and backbone, else it is empty; `dataset` is
     None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`);
+    metrics and details of masks that the method does not predict are left out (see `predicts`);
     `folder` is the run's, where it was found by it. Where its config can be read, `settings` is
     their fingerprint without the seed (`without_seed_hash`), and `seed` the seed; else they are
     empty and None.
@@ -146,18 +148,31 @@ def _with_details(sources: list[Source], text: str) -> list[Source]:
 def _read(source: Source) -> Run:
     metrics = _read_metrics(source.metrics)
     details = read_details(source.details, metrics, source.metrics) if source.details else None
+    if details:
+        per_class, per_video = (
+            {level: values for level, values in by_level.items() if predicts(source.method, level)}
+            for by_level in (details.per_class, details.per_video)
+        )
+        details = Details(per_class, per_video, details.classes)
     settings, seed = _settings(source.folder) if source.folder else ("", None)
     return Run(
         source.method,
         source.backbone,
         source.label,
         source.dataset,
-        metrics,
+        {key: value for key, value in metrics.items() if predicts(source.method, key)},
         details,
         source.folder,
         settings,
         seed,
     )
+
+
+def predicts(method: Method, key: str) -> bool:
+    """Whether a metric or a level ("image/visible_box") is of masks that the method predicts."""
+    masks = [part.removesuffix("_box") for part in key.split("/")][1:2]
+    missing = set(MASK_TYPES) - set(method.masks)
+    return missing.isdisjoint(masks) and not (missing and masks == ["hidden"])
 
 
 def _settings(folder: Path) -> tuple[str, int | None]:
