@@ -380,7 +380,7 @@ def test_without_mlflow_one_warning(
 def test_a_refused_path_only_warns(tmp_path: Path) -> None:
     run = config(tmp_path)
     folder = make_run(tmp_path / "a%b/runs/run", run, lines=2)
-    with pytest.warns(UserWarning, match=r"with %; set mlflow\.tracking_uri, or rename the folder"):
+    with pytest.warns(UserWarning, match=r"with %; rename the folder, or set mlflow\.tracking_uri"):
         begun(run, folder).close("FINISHED")
     sync(folder, f"sqlite:///{tmp_path}/other.db")
     other = Store(tmp_path / "other.db")

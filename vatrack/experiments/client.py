@@ -59,9 +59,8 @@ def sqlite_uri(path: Path) -> str:
     """
     if found := sorted(set("?#%") & set(str(path))):
         raise InputError(
-            f"{path}: an MLflow file cannot be at a path with {' or '.join(found)}; set "
-            "mlflow.tracking_uri, or rename the folder (`vatrack mlflow-sync` and `vatrack "
-            "mlflow-ui`: or give --tracking-uri)"
+            f"{path}: an MLflow file cannot be at a path with {' or '.join(found)}; rename the "
+            "folder, or set mlflow.tracking_uri (in mlflow-sync and mlflow-ui: --tracking-uri)"
         )
     return f"sqlite:///{path}"
 
