@@ -308,7 +308,7 @@ def test_a_path_that_would_mean_something_else_is_refused(tmp_path: Path, name: 
     folder = make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2)
     mark = name[1]
     with pytest.raises(
-        InputError, match=rf"with \{mark}; set mlflow.tracking_uri, or rename.*--tracking-uri"
+        InputError, match=rf"with \{mark}; rename the folder, or set mlflow\.tracking_uri .*--track"
     ):
         sync(folder)
     assert not list(tmp_path.rglob("*.db"))
