@@ -210,8 +210,8 @@ def test_no_failure_ends_or_holds_up_a_training(
     run = config(tmp_path)
     folder = make_run(tmp_path / "run", run)
     monkeypatch.setattr(experiment_log, "sync", instead)
-    log = begun(run, folder)
     with pytest.warns(UserWarning, match=message):
+        log = begun(run, folder)  # its thread warns, too, if it comes that far
         log.close("FINISHED", patience=0.2 if "responded" in message else 20.0)
 
 

@@ -116,7 +116,8 @@ def _axis(first: float, last: float, size: int, reach: float) -> _Axis:
         stop = max(start, min(size, math.ceil(last + margin) + 1))
     centres = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
     side = np.float32(last - first or math.nan)
-    grid = (centres - np.float32(first)) / side * np.float32(2) - np.float32(1)
+    with np.errstate(over="ignore"):  # of a box that is almost empty
+        grid = (centres - np.float32(first)) / side * np.float32(2) - np.float32(1)
     # the infinities and NaN of an empty box
     return _Axis(start, stop, np.where(np.isfinite(grid), grid, np.float32(0)))
 
