@@ -210,9 +210,9 @@ def test_no_failure_ends_or_holds_up_a_training(
     run = config(tmp_path)
     folder = make_run(tmp_path / "run", run)
     monkeypatch.setattr(experiment_log, "sync", instead)
-    with pytest.warns(UserWarning, match=message):
-        log = begun(run, folder)  # its thread warns, too, if it comes that far
-        log.close("FINISHED", patience=0.2 if "responded" in message else 20.0)
+    patience = 0.2 if "responded" in message else 20.0
+    with pytest.warns(UserWarning, match=message):  # its thread warns, too, if it comes that far
+        begun(run, folder).close("FINISHED", patience=patience)
 
 
 def test_an_identity_that_cannot_be_written_ends_no_training(
