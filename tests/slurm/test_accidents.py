@@ -50,9 +50,7 @@ def time_limit(pipeline: Pipeline, cluster: Cluster) -> None:
     wait_until(lambda: limited(20), PATIENCE, "a higher limit")  # or it would be told again
     pipeline.finish(call)
     assert STOPPED.format(12) in pipeline.log(job)
-    assert RESUMED.search(pipeline.log(job))
-    assert pipeline.jobs() == {job: "REQUEUED COMPLETED"}
-    assert pipeline.training()["starts"] == 2
+    _resumed(pipeline, job, {job: "REQUEUED COMPLETED"})
 
 
 def preemption(pipeline: Pipeline, cluster: Cluster) -> None:
@@ -64,9 +62,7 @@ def preemption(pipeline: Pipeline, cluster: Cluster) -> None:
     run("sbatch", *important, "--output=/dev/null", "--wrap=true")
     pipeline.finish(call)
     assert STOPPED.format(15) in pipeline.log(job)
-    assert RESUMED.search(pipeline.log(job))
-    assert pipeline.jobs() == {job: "PREEMPTED COMPLETED"}
-    assert pipeline.training()["starts"] == 2
+    _resumed(pipeline, job, {job: "PREEMPTED COMPLETED"})
 
 
 def dead_node(pipeline: Pipeline, cluster: Cluster) -> None:
@@ -79,9 +75,7 @@ def dead_node(pipeline: Pipeline, cluster: Cluster) -> None:
     cluster.kill_node(field(job, "NodeList"))
     pipeline.finish(call)
     assert "stopped by signal" not in pipeline.log(job)
-    assert RESUMED.search(pipeline.log(job))
-    assert pipeline.jobs() == {job: "NODE_FAIL COMPLETED"}
-    assert pipeline.training()["starts"] == 2
+    _resumed(pipeline, job, {job: "NODE_FAIL COMPLETED"})
 
 
 def scancel(pipeline: Pipeline, cluster: Cluster) -> None:
@@ -93,9 +87,7 @@ def scancel(pipeline: Pipeline, cluster: Cluster) -> None:
     assert f"job {job} ended without a result (SLURM state CANCELLED)" in pipeline.shown
     pipeline.run()
     second = pipeline.job()
-    assert RESUMED.search(pipeline.log(second))
-    assert pipeline.jobs() == {job: "CANCELLED by 0", second: "COMPLETED"}
-    assert pipeline.training()["starts"] == 2
+    _resumed(pipeline, second, {job: "CANCELLED by 0", second: "COMPLETED"})
 
 
 def ctrl_c(pipeline: Pipeline, cluster: Cluster) -> None:
@@ -134,6 +126,13 @@ def killed_snakemake(pipeline: Pipeline, cluster: Cluster) -> None:
     pipeline.thaw()
     pipeline.finish(call)
     _ran_once(pipeline, job)
+
+
+def _resumed(pipeline: Pipeline, job: str, states: dict[str, str]) -> None:
+    """The training went on from its saved state in `job`, its second start; what became of jobs."""
+    assert RESUMED.search(pipeline.log(job))
+    assert pipeline.jobs() == states
+    assert pipeline.training()["starts"] == 2
 
 
 def _ran_once(pipeline: Pipeline, job: str) -> None:

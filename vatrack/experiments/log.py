@@ -154,9 +154,9 @@ class ExperimentLog:
         """When mlflow.json (0: no training has begun) and metrics.jsonl were changed, in ns."""
         times = [0, 0]
         run = RunFolder(self._folder)
-        for place, path in enumerate((run.mlflow, run.metrics_log)):
+        for index, path in enumerate((run.mlflow, run.metrics_log)):
             with suppress(OSError):
-                times[place] = path.stat().st_mtime_ns
+                times[index] = path.stat().st_mtime_ns
         return times
 
     def _attempt(self) -> None:
