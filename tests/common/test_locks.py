@@ -26,6 +26,7 @@ def holder(folder: Path) -> ForkProcess:
     process = get_context("fork").Process(target=hold, args=(folder / "lock", folder / "ready"))
     process.start()
     while not (folder / "ready").exists():
+        assert process.is_alive(), "it ended before"
         time.sleep(0.01)
     return process
 

@@ -247,7 +247,9 @@ def test_a_killed_run_goes_on_where_it_was(tree: Path) -> None:
 
 def test_what_a_killed_run_left_is_not_used_for_another_tree(tree: Path) -> None:
     arguments = [tree / "raw", tree / "structure.json", tree / "clips"]
-    subprocess.run([sys.executable, "-c", KILLED, *arguments])
+    ended = subprocess.run([sys.executable, "-c", KILLED, *arguments])
+    assert ended.returncode == -signal.SIGKILL
+    assert (tree / ".clips.partial").is_dir()
     write_json(tree / "structure.json", {"b__1": ["000003.bmp", "000004.bmp"]})
     assert build(tree, "png").endswith("2 converted to PNG")
     assert listing(tree / "clips") == ["b__1/images/000003.png", "b__1/images/000004.png"]

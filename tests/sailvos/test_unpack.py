@@ -293,7 +293,7 @@ def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         leave.wait(60)
 
     monkeypatch.setattr(unpacking, "_check_space", stay)
-    first = threading.Thread(target=do, args=(out, paths[0]))
+    first = threading.Thread(target=do, args=(out, paths[0]), daemon=True)
     first.start()
     assert inside.wait(60)
     with pytest.raises(InputError, match="another run is unpacking there; wait until it ends"):
