@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from vatrack.common.arguments import check_number, check_type
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_image, check_size
+from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_array, check_size
 from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 
@@ -26,17 +25,6 @@ def exact_rate(rate: float | None) -> Fraction | None:
     if not 0.001 <= rate <= 1000:
         raise InputError(f"the frame rate is {rate}; it must be 0.001 to 1000 frames per second")
     return Fraction(rate).limit_denominator(10_000)
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """Frames of a reader that is closed when they end."""
-
-    reader: Reader
-
-    def __iter__(self) -> Iterator[VideoFrame]:
-        with self.reader as frames:
-            yield from frames
 
 
 def frames_of(
@@ -58,10 +46,15 @@ def frames_of(
             raise InputError(
                 f"{video}: matches {counted(len(sources), 'video')}; track them one by one"
             )
-        return _Opened(Reader(sources[0], selection, rate))
+        return _closed_after(Reader(sources[0], selection, rate))
     if isinstance(video, np.ndarray) and video.ndim == 3:
         raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")
     return _arrays(video, selection or Selection(), rate or DEFAULT_RATE)
+
+
+def _closed_after(reader: Reader) -> Iterator[VideoFrame]:
+    with reader as frames:
+        yield from frames
 
 
 def _arrays(
@@ -70,7 +63,7 @@ def _arrays(
     """Frames that the caller may overwrite when the next one is asked for."""
     size: tuple[int, ...] = ()
     for index, image in enumerate(images):
-        check_image(f"frame {index}", image)
+        check_array(f"frame {index}", image)
         size = size or image.shape
         check_size(f"frame {index}", image.shape, size)
         time_s = float(index / rate)

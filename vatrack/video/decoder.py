@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,7 +129,7 @@ class Decoder:
                     return
 
     def frames(self, start_s: float) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
-        decoded: Iterator[av.video.frame.VideoFrame] = _chain(self._first, self._frames)
+        decoded: Iterator[av.video.frame.VideoFrame] = chain([self._first], self._frames)
         begin = self._first.time or 0.0
         if start_s > 1.0 and self.properties.form == "file":
             decoded = self._seek(begin + start_s) or decoded
@@ -201,10 +202,3 @@ class Decoder:
 
 def _has_alpha(frame: av.video.frame.VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
-
-
-def _chain(
-    first: av.video.frame.VideoFrame, rest: Iterator[av.video.frame.VideoFrame]
-) -> Iterator[av.video.frame.VideoFrame]:
-    yield first
-    yield from rest

@@ -94,7 +94,7 @@ class Selection:
             raise InputError(f"the frame step is {self.step}; it must be 1 or more")
 
 
-def check_image(frame: str, image: Any) -> None:
+def check_array(frame: str, image: Any) -> None:
     """Raises InputError where an image is not uint8 [H, W, 3].
 
     Args:
