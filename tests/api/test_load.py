@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.weights.published import tensors, write_published
 from vatrack.api.load import load
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
+from vatrack.config.categories import CATEGORIES
 from vatrack.weights.checkpoint import save
 from vatrack.weights.export import export
 
@@ -52,6 +54,21 @@ def test_a_published_file_is_recognised(method: Method, tmp_path: Path) -> None:
     assert (predictor.method, str(predictor.run.backbone)) == (str(method), "resnet18")
     with pytest.raises(InputError, match=r"epoch_12\.pth"):
         load(path, method="vatrack-2bbox")
+
+
+def test_what_an_import_says_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
+    caplog.set_level(logging.INFO, "vatrack")
+    weights = tensors(Method.VATRACK, Backbone.RESNET18)
+    names = ["robot", *CATEGORIES[1:]]
+    path = tmp_path / "epoch_12.pth"
+    torch.save({"ema_state_dict": weights, "meta": {"CLASSES": names}}, path)
+    load(path, device="cpu")
+    told = {record.levelname: record.message for record in caplog.records}
+    assert told["INFO"] == f"{path}: taking the weights from 'ema_state_dict' in the file"
+    assert told["WARNING"].startswith(f"{path}: the file has different names for 1 class, first: ")
 
 
 def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
