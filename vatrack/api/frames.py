@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ def exact_rate(rate: float | None) -> Fraction | None:
 
 
 def frames_of(
-    video: str | Path | Iterable[npt.NDArray[np.uint8]],
+    video: str | Path | int | Iterable[npt.NDArray[np.uint8]],
     selection: Selection | None,
     rate: Fraction | None,
 ) -> Iterable[VideoFrame]:
@@ -39,9 +41,9 @@ def frames_of(
     """
     if selection is not None:
         check_type("selection", selection, Selection)
-    check_type("the video", video, str, Path, Iterable)
-    if isinstance(video, str | Path):
-        sources = find_sources([str(video)])
+    check_type("the video", video, str, os.PathLike, Integral, Iterable)
+    if isinstance(video, str) or not isinstance(video, Iterable):
+        sources = find_sources([video])
         if len(sources) > 1:
             raise InputError(
                 f"{video}: matches {counted(len(sources), 'video')}; track them one by one"

@@ -88,7 +88,7 @@ class Predictor:
 
     def track(
         self,
-        video: str | Path | Iterable[npt.NDArray[np.uint8]],
+        video: str | Path | int | Iterable[npt.NDArray[np.uint8]],
         *,
         score: float = DEFAULT_SCORE,
         classes: Collection[str] | None = None,

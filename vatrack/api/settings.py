@@ -9,7 +9,7 @@ from typing import get_args
 
 from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
-from vatrack.common.arguments import check_type, several
+from vatrack.common.arguments import check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.scores import check_score
@@ -66,6 +66,7 @@ class TrackSettings:
         ):
             if value not in known:
                 raise InputError(unknown(name, value, known))
+        make_plain(self)
 
 
 @dataclass(frozen=True)
