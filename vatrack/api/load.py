@@ -58,9 +58,10 @@ def load(
     if largest_side is not None:
         limits = {"image_scale": (int(largest_side),) * 2}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
-    compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
+    # A torch.device is as good, but run.yaml cannot be written with it.
+    compute = {"device": str(device), "precision": "mixed" if half else run.compute.precision}
     run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
-    chosen = choose_device(device)
+    chosen = choose_device(str(device))
     allow_tf32(run.compute.tf32)
     model = restored(loaded, run, path).to(chosen)
     return Predictor(prepare(model, run.compute, chosen), run, chosen)

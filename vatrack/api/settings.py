@@ -35,7 +35,7 @@ class TrackSettings:
         sound: whether to copy the sound.
         masks: whether to save masks as PNG files.
         crops: whether to save cropped objects as PNG files.
-        show: whether to show frames while tracking.
+        show: whether to show frames while tracking; q or Escape stops, also further sources.
         overwrite: whether to overwrite results of an earlier run.
     """
 

@@ -80,7 +80,7 @@ def _camera(number: str) -> tuple[str, str]:
 def why_not(source: Source, error: Exception | None = None) -> str:
     """Why a source cannot be read, and what to do, for messages."""
     if source.form != "file":
-        text = getattr(error, "strerror", None) or error
+        text = getattr(error, "strerror", None) or str(error).replace(source.address, source.shown)
         return f"{source.shown}: cannot be opened ({text}); check the address and the network"
     head = _head(source)
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free"):
