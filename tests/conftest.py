@@ -257,6 +257,7 @@ FIRST = (
 # command or a subpackage keeps a quick test all the same.
 SLOW = (
     "tests/api/test_load.py::test_largest_side_and_half_precision",
+    "tests/api/test_load.py::test_what_an_import_says_is_logged",
     "tests/api/test_predictor.py::test_a_video_without_end_is_tracked_frame_by_frame",
     "tests/api/test_predictor.py::test_an_array_may_be_overwritten_by_its_maker",
     "tests/api/test_predictor.py::test_wherever_frames_come_from_the_objects_are_the_same",

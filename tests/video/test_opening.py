@@ -24,6 +24,8 @@ from vatrack.common.errors import InputError
         ("v.mp4", b"\0\1\2\3" * 500, "v.mp4: is not a readable video"),
         ("v.mp4", b"\0\0\0\x18ftypisom" + bytes(500), "v.mp4: has no index"),
         ("v", b"PK\3\4" + bytes(90), "v: is a zip archive"),
+        ("v.avi", b"RIFF\0\1\0\0AVI " + bytes(90), "v.avi: is not a readable video; give a video"),
+        ("v.avi", b"RIFF\0\1\0\0WEBP" + bytes(90), "v.avi: is a WebP image"),
     ],
 )
 def test_what_is_no_video(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -58,8 +60,9 @@ def test_a_camera_that_is_not_there() -> None:
 
 
 def test_a_stream_that_does_not_answer() -> None:
-    with pytest.raises(InputError, match=r"rtsp://127\.0\.0\.1:9/x: cannot be opened"):
-        read("rtsp://127.0.0.1:9/x")
+    with pytest.raises(InputError, match=r"rtsp://127\.0\.0\.1:9/x: cannot be opened") as error:
+        read("rtsp://user:secret@127.0.0.1:9/x")
+    assert "secret" not in str(error.value)
 
 
 def test_without_pyav_the_extra_is_named(tmp_path: Path) -> None:
