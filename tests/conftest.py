@@ -254,6 +254,7 @@ FIRST = (
 # What takes more than about half a second of a processor: whole files, or single tests of them. A
 # command or a subpackage keeps a quick test all the same.
 SLOW = (
+    "tests/api/test_load.py::test_a_published_file_with_running_means_or_a_prefix",
     "tests/api/test_load.py::test_largest_side_and_half_precision",
     "tests/api/test_predictor.py::test_a_video_without_end_is_tracked_frame_by_frame",
     "tests/api/test_predictor.py::test_an_array_may_be_overwritten_by_its_maker",
