@@ -319,6 +319,7 @@ SLOW = (
     "tests/inference/test_predict.py::test_a_bad_frame_ends_all_processes",
     "tests/inference/test_predict.py::test_float32_changes_no_bit_and_bfloat16_stays_close",
     "tests/inference/test_predict.py::test_frames_in_batches_give_the_same_objects",
+    "tests/inference/test_predict.py::test_a_killed_mask_worker_is_told_with_its_setting",
     "tests/inference/test_predict.py::test_neither_processes_nor_mask_workers_change_a_byte",
     "tests/inference/test_shards.py::test_no_clip_depends_on_the_batches_before_it",
     "tests/jobs/test_interrupt.py",
