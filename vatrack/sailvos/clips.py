@@ -25,7 +25,6 @@ from vatrack.common.files import (
     atomic_directory,
     check_target,
     naming_full_disk,
-    read_json,
     refuse_other_files,
     write_json,
 )
@@ -40,6 +39,7 @@ from vatrack.common.images import (
 )
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
+from vatrack.common.value_files import read_json
 from vatrack.sailvos.layout import CLIP_MARK, list_folder
 from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
@@ -293,5 +293,5 @@ def _check_target(out: Path, raw: Path) -> None:
             f"{out}: contains the raw frames, which are never changed; choose another folder for "
             "the clips"
         )
-    check_target(out, folder=True)
+    check_target(out, folder=True, beside=True)
     refuse_other_files(out, lambda path: path.parts[1:-1] == ("images",))
