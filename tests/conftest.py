@@ -370,6 +370,7 @@ SLOW = (
     "tests/weights/test_classes.py::test_initial_weights_keep_rows_of_named_classes",
     "tests/weights/test_damage.py::test_a_full_disk_ends_export_and_import_in_one_message",
     "tests/weights/test_export.py::test_an_exported_file_says_what_it_is_and_is_the_same_each_time",
+    "tests/weights/test_found.py::test_a_prefix_of_compiled_names_is_a_key",
     "tests/weights/test_initial.py::test_weights_of_another_backbone_or_norm_are_refused",
     "tests/weights/test_networks.py::test_other_kinds_of_files_are_told_where_to_go",
     "tests/weights/test_openmmlab.py::test_a_backbone_alone_goes_into_the_backbone",
