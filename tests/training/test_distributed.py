@@ -17,7 +17,8 @@ from tests.server import start_command
 from tests.training import interrupted
 from tests.training.interrupted import lines, wait_for
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_yaml
+from vatrack.common.files import write_yaml
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.training.distributed import Processes, processes

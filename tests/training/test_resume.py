@@ -25,7 +25,7 @@ from tests.training.interrupted import (
     wait_for,
 )
 from vatrack.common.errors import FolderBusy, InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
