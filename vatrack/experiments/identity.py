@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import read_json, same_file, write_json
+from vatrack.common.seen import seen
 from vatrack.runs.folder import RunFolder
 
 
@@ -101,7 +102,7 @@ def _write(folder: Path, identity: Identity) -> Identity:
 
 def _is_copy(folder: Path, known: Identity) -> bool:
     original = Path(known.folder)
-    if not original.is_dir() or original.samefile(folder):  # moved, or one folder by two paths
+    if not seen(original.is_dir) or same_file(original, folder):  # moved, or one by two paths
         return False
     found = read_identity(original)
     return found is not None and found.uuid == known.uuid
