@@ -21,13 +21,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
-from vatrack.experiments.client import (
-    StoreError,
-    first_line,
-    import_client,
-    sqlite_path,
-    store_uri,
-)
+from vatrack.experiments.client import first_line, import_client, sqlite_path, store_uri
 from vatrack.experiments.identity import begin, end, read_identity
 from vatrack.experiments.store import Summary, run_config, sync
 from vatrack.runs.folder import RunFolder
@@ -78,7 +72,7 @@ class ExperimentLog:
             _warn(first_line(error), "the run is logged only to its folder")
             return None
         log = cls(out)
-        try:
+        with _only_told(out):
             if _left_to_others(run, out):
                 _warn(
                     "a SQLite store cannot be written from jobs on several machines",
@@ -87,11 +81,6 @@ class ExperimentLog:
                 )
             else:
                 log.upload(run, trains=True)
-        except ImportError:
-            rest = f"once it is installed, {_command(out)} uploads the run"
-            _warn("MLflow is not installed", rest)
-        except InputError as error:
-            _warn(str(error), f"{_command(out)} uploads the run then")
         return log
 
     def upload(self, run: RunConfig, trains: bool) -> None:
@@ -101,7 +90,7 @@ class ExperimentLog:
             trains: this process trains the run; it also measures the machine where the config says.
 
         Raises:
-            ImportError: MLflow is not installed.
+            ImportError: MLflow is not installed; anything else: what a broken MLflow raises.
             InputError: see `store_uri`.
         """
         # Here: a data loader's worker that is forked amid an import may wait for ever.
@@ -185,10 +174,10 @@ class ExperimentLog:
 
 
 @contextmanager
-def watch(run: RunConfig, out: Path) -> Iterator[None]:
+def uploading(run: RunConfig, out: Path) -> Iterator[None]:
     """Copies the run while its job is waited for, where the job leaves that to others."""
     log = ExperimentLog(out)
-    with suppress(ImportError, InputError):  # the job says it
+    with _only_told(out), suppress(InputError):  # which the job says
         if run.mlflow.enabled and _cluster_with_file(run, out):
             log.upload(run, trains=False)
     try:
@@ -209,9 +198,21 @@ def log_evaluation(folder: Path) -> None:
         # Evaluations are many jobs at a time; the end of the workflow sends what they leave.
         if run.mlflow.enabled and not _left_to_others(run, folder):
             sync(folder)
-    except (InputError, StoreError, ImportError, OSError) as error:
+    except Exception as error:
         rest = f"{_command(folder)} uploads them"
         _warn(first_line(error), f"the MLflow run of {folder} has no metrics yet; {rest}")
+
+
+@contextmanager
+def _only_told(folder: Path) -> Iterator[None]:
+    """Whatever keeps the upload from beginning is a warning, and goes no further."""
+    try:
+        yield
+    except ImportError:
+        rest = f"once it is installed, {_command(folder)} uploads the run"
+        _warn("MLflow is not installed", rest)
+    except Exception as error:  # a refused path, or an MLflow that is broken, in whatever way
+        _warn(first_line(error), f"{_command(folder)} uploads the run then")
 
 
 def _command(folder: Path) -> str:
