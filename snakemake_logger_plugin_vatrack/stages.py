@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from snakemake_logger_plugin_vatrack.weights import WEIGHTS
 from vatrack.common.counted import counted
+from vatrack.common.growing_text import GrowingText
 from vatrack.common.progress import duration
 
 # A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
@@ -37,28 +39,18 @@ class Job:
     started: float
     before: int = 0  # time of the last change of its log, by an earlier run
     done: bool = False
-    offset: int = 0
-    rest: str = ""
     news: str = ""  # the last line of progress in its log
     fraction: float = 0.0
 
+    @cached_property
+    def _text(self) -> GrowingText:
+        return GrowingText(self.log or "")
+
     def read(self) -> list[str]:
         """The complete lines that came to its log since the last call."""
-        if self.log is None:
+        if self.log is None or _changed(self.log) == self.before:
             return []
-        try:
-            if _changed(self.log) == self.before:
-                return []
-            with Path(self.log).open("rb") as file:
-                if file.seek(0, 2) < self.offset:  # it was begun anew
-                    self.offset, self.rest = 0, ""
-                file.seek(self.offset)
-                new = file.read()
-        except OSError:
-            return []
-        self.offset += len(new)
-        *lines, self.rest = (self.rest + new.decode("utf-8", "replace")).split("\n")
-        return lines
+        return self._text.lines()
 
     def follow(self) -> list[str]:
         """Reads on in its log; returns the lines of a training that are worth a line of ours."""
