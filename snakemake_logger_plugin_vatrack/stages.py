@@ -13,7 +13,7 @@ from pathlib import Path
 
 from snakemake_logger_plugin_vatrack.weights import WEIGHTS
 from vatrack.common.counted import counted
-from vatrack.common.growing_text import GrowingText
+from vatrack.common.growing_text import GrowingText, changed_at
 from vatrack.common.progress import duration
 
 # A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
@@ -48,7 +48,7 @@ class Job:
 
     def read(self) -> list[str]:
         """The complete lines that came to its log since the last call."""
-        if self.log is None or _changed(self.log) == self.before:
+        if self.log is None or changed_at(self.log) == self.before:
             return []
         return self._text.lines()
 
@@ -127,7 +127,7 @@ class Stages:
         )
         self.failed.pop(number, None)  # it is tried again
         log = logs[0] if logs else None
-        stage.jobs[number] = Job(rule, message, log, now, before=_changed(log) if log else 0)
+        stage.jobs[number] = Job(rule, message, log, now, before=changed_at(log) if log else 0)
 
     def finished(self, number: int, now: float) -> list[str]:
         """A job ended well; the line of its stage, where that is complete."""
@@ -245,13 +245,6 @@ class Stages:
             if number in stage.jobs:
                 return stage, stage.jobs[number]
         return None
-
-
-def _changed(path: str) -> int:
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _last_lines(path: str) -> list[str]:

@@ -127,7 +127,7 @@ def test_a_new_training_finds_nothing_that_could_be_taken_for_its_own(tmp_path: 
 
 def test_files_where_no_training_was_are_kept(tmp_path: Path) -> None:
     folder = left_by_a_training(tmp_path)
-    folder.config.unlink()
+    folder.environment.unlink()
     folder.clear()
     assert {"metrics.json", "views/views.json"} <= files_in(tmp_path)
 

@@ -6,6 +6,14 @@ import codecs
 from pathlib import Path
 
 
+def changed_at(path: Path | str) -> int:
+    """When a file was changed, in nanoseconds since 1970; 0 where there is none."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 class GrowingText:
     """A text file (UTF-8) that is read on from where it was read last."""
 

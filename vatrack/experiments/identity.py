@@ -47,17 +47,18 @@ def begin(folder: Path, resume: bool) -> Identity:
     """
     if resume:
         return _write(folder, replace(identify(folder), status=None, ended=None))
-    return _write(folder, Identity(uuid.uuid4().hex, _path(folder), _now()))
+    new = Identity(uuid.uuid4().hex, str(folder.resolve()), int(time.time() * 1000))
+    return _write(folder, new)
 
 
 def end(folder: Path, status: str) -> None:
     """Notes that the training has ended: FINISHED, FAILED or KILLED."""
-    _write(folder, replace(identify(folder), status=status, ended=_now()))
+    _write(folder, replace(identify(folder), status=status, ended=int(time.time() * 1000)))
 
 
 def identify(folder: Path) -> Identity:
     """The identity of a run's folder; written down where it is new or the folder was moved."""
-    known, here = read_identity(folder), _path(folder)
+    known, here = read_identity(folder), str(folder.resolve())
     if known and known.folder == here:
         return known
     writable = os.access(folder, os.W_OK, effective_ids=True)
@@ -85,14 +86,6 @@ def read_identity(folder: Path) -> Identity | None:
 def modified(path: Path) -> int:
     """When a file was changed, milliseconds since 1970."""
     return int(path.stat().st_mtime * 1000)
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
-
-
-def _path(folder: Path) -> str:
-    return str(folder.resolve())
 
 
 def _write(folder: Path, identity: Identity) -> Identity:

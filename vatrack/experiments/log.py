@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.growing_text import changed_at
 from vatrack.config import RunConfig
 from vatrack.experiments.client import first_line, import_client, sqlite_path, store_uri
 from vatrack.experiments.identity import begin, end, read_identity
@@ -90,8 +91,7 @@ class ExperimentLog:
             trains: this process trains the run; it also measures the machine where the config says.
 
         Raises:
-            ImportError: MLflow is not installed; anything else: what a broken MLflow raises.
-            InputError: see `store_uri`.
+            InputError: see `store_uri`. MLflow, where it is missing or broken, raises anything.
         """
         # Here: a data loader's worker that is forked amid an import may wait for ever.
         import_client(store_uri(self._folder, run))
@@ -127,26 +127,19 @@ class ExperimentLog:
             _warn(self._failure, rest)
 
     def _work(self) -> None:
-        sent, wait, closing = [0, 0], 0.0, False
+        run, sent, wait, closing = RunFolder(self._folder), [0, 0], 0.0, False
         while not closing:
             closing = self._closing.wait(wait)
-            begun, found = time.monotonic(), self._changed()
+            begun = time.monotonic()
+            found = [changed_at(path) for path in (run.mlflow, run.metrics_log)]
             if closing and self._monitor:
                 self._monitor.finish()
+            # Without mlflow.json no training has begun.
             if found[0] and (closing or found != sent):
                 self._attempt()
                 sent = [0, 0] if self._failure else found
             # A store that does not answer in time is left alone the longer for it.
             wait = max(self.pause, (time.monotonic() - begun) / self.share)
-
-    def _changed(self) -> list[int]:
-        """When mlflow.json (0: no training has begun) and metrics.jsonl were changed, in ns."""
-        times = [0, 0]
-        run = RunFolder(self._folder)
-        for index, path in enumerate((run.mlflow, run.metrics_log)):
-            with suppress(OSError):
-                times[index] = path.stat().st_mtime_ns
-        return times
 
     def _attempt(self) -> None:
         """Calls `sync`; warns when an outage begins, and tells its end."""

@@ -142,8 +142,8 @@ class RunFolder:
         Neither must be taken for this one's.
         """
         self.start_weights.unlink(missing_ok=True)
-        # Without a config no training was here, and files of these names are somebody's own.
-        for leftover in (*self._made, *(self._derived if self.config.exists() else ())):
+        # Where no training has noted its environment, files of these names are somebody's own.
+        for leftover in (*self._made, *(self._derived if self.environment.exists() else ())):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
@@ -199,10 +199,10 @@ class RunFolder:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Moves what a training with other settings made to complete_N/ or interrupted_N/.
+        """Moves a training with other settings to complete_N/ or interrupted_N/, and what later
+        stages made of it.
 
-        So does what later stages made of it. Who changed a key by mistake can bring it back. The
-        differences are logged.
+        Who changed a key by mistake can bring it back. The differences are logged.
 
         Args:
             found: recipe and data of that training.
@@ -217,8 +217,8 @@ class RunFolder:
             number += 1
         kept.mkdir()
         # What says that it is complete goes first: without the rest it must not be found. The
-        # config goes last: with it, `clear` removes what is left of the rest.
-        texts = (self.start_weights, self.metrics_log, self.environment, self.config)
+        # environment goes last: with it, `clear` removes what is left of the rest.
+        texts = (self.config, self.start_weights, self.metrics_log, self.environment)
         for path in (self.training, *self._derived, *self._made, *texts):
             if path.exists():
                 path.rename(kept / path.name)
