@@ -134,8 +134,7 @@ class ExperimentLog:
             found = [changed_at(path) for path in (run.mlflow, run.metrics_log)]
             if closing and self._monitor:
                 self._monitor.finish()
-            # Without mlflow.json no training has begun.
-            if found[0] and (closing or found != sent):
+            if found[0] and (closing or found != sent):  # no training without mlflow.json
                 self._attempt()
                 sent = [0, 0] if self._failure else found
             # A store that does not answer in time is left alone the longer for it.
@@ -199,13 +198,14 @@ def log_evaluation(folder: Path) -> None:
 @contextmanager
 def _only_told(folder: Path) -> Iterator[None]:
     """Whatever keeps the upload from beginning is a warning, and goes no further."""
+    later = f"{_command(folder)} uploads the run"
     try:
         yield
     except ImportError:
-        rest = f"once it is installed, {_command(folder)} uploads the run"
-        _warn("MLflow is not installed", rest)
+        _warn("MLflow is not installed", f"once it is installed, {later}")
     except Exception as error:  # a refused path, or an MLflow that is broken, in whatever way
-        _warn(first_line(error), f"{_command(folder)} uploads the run then")
+        problem = str(error) if isinstance(error, InputError) else first_line(error)
+        _warn(problem, f"{later} then")
 
 
 def _command(folder: Path) -> str:
