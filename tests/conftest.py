@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import signal
@@ -208,6 +209,21 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Mini:
         score_video_file(found.raw, found.index, video, found.scores / f"{video}.json")
     write_structure(ClipsConfig(), found.index, found.scores, found.structure)
     return found
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of somebody else that may not be entered; root may, so it is only said to be one."""
+    folder, usual = tmp_path / "closed", os.stat
+
+    def stat(path: Any, *words: Any, **more: Any) -> os.stat_result:
+        if isinstance(path, str | Path) and folder in Path(os.path.realpath(path)).parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return usual(path, *words, **more)
+
+    folder.mkdir()
+    monkeypatch.setattr(os, "stat", stat)
+    return folder
 
 
 @pytest.fixture

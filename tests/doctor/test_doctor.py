@@ -568,6 +568,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     expect(check, "fails", "cannot be read (permission denied)", "chmod +r")
 
 
+def test_data_in_a_folder_that_may_not_be_entered(closed: Path) -> None:
+    dataset = {"raw": str(closed / "raw"), "train_json": "none.json"}
+    found = list(LOOKS_AT_CONFIG["data"](config(dataset=dataset)))
+    expect(found[0], "fails", "closed/raw: cannot be read (permission denied)", "chmod +r")
+    expect(found[1], "fails", "none.json: no such file")
+
+
 # SLURM.
 
 

@@ -162,9 +162,9 @@ def _named(key: str, path: Path, other: str, is_folder: bool = False) -> Check:
     """
     what: Literal["file", "folder"] = "folder" if is_folder else "file"
     lost, fix = "every command that reads it", f"correct {key} in the config, or {other}"
-    if not (path.is_dir() if is_folder else path.is_file()):
-        return Check(key, "fails", f"{path}: {no_such(path, what)}", lost, fix)
     try:
+        if not (path.is_dir() if is_folder else path.is_file()):
+            return Check(key, "fails", f"{path}: {no_such(path, what)}", lost, fix)
         if is_folder:
             empty = next(iter(os.scandir(path)), None) is None
         else:
