@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 
 from vatrack.common.errors import InputError
+from vatrack.common.images import image_exists
 from vatrack.common.scores import check_score
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.drawing import ImageArray
@@ -93,7 +94,7 @@ def draw_clips(
         frames = []
         for row in rows[evenly(len(rows), wanted.frames)].tolist():
             path = listed.file(row)
-            if not path.is_file():
+            if not image_exists(path):
                 return [], [f"the page has no images: {path} is missing"]
             frame = listed.frame(row)
             columns: list[tuple[Sequence[Layer], dict[int, int] | None]] = [(true, None)]
