@@ -203,7 +203,7 @@ def test_the_page_shows_what_the_method_predicts(tmp_path: Path) -> None:
     (found,), _ = read_runs([str(root)])
     assert found.details is not None
     assert set(found.details.per_class) == set(LEVELS["visible"])
-    assert set(collect([found])[0].precision) == set(LEVELS["visible"])
+    assert set(found.details.curves) == set(LEVELS["visible"])
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
