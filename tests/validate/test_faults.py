@@ -386,6 +386,18 @@ def frame_is_a_lost_link(s: Set) -> None:
     s.frame().symlink_to(s.raw / "nowhere.bmp")
 
 
+@spoils("folder-plain")
+def link_in_a_circle_beside_the_videos(s: Set) -> None:
+    (s.raw / "loop").symlink_to("loop")
+
+
+@spoils("folder-unreadable")
+def links_in_a_circle_for_folders(s: Set) -> None:
+    for folder in (s.images, s.raw / "mini_train_001"):
+        shutil.rmtree(folder)
+        folder.symlink_to(folder.name)
+
+
 @spoils("frame-undecodable")
 def bmp_damaged(s: Set) -> None:
     data = bytearray(s.frame().read_bytes())
@@ -492,7 +504,7 @@ def test_what_is_spoiled_is_found(
 
 
 OF_JOINT_SETS = {"video-frameless", "tracks-unknown", "frame-in-both"}  # of own data
-UNREADABLE = {"folder-unreadable", "frame-unreadable"}
+UNREADABLE = {"frame-unreadable"}
 
 
 def test_every_code_has_its_test() -> None:

@@ -27,7 +27,7 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
     Returns:
         The number of video folders of the annotations that are there, and the frames in them.
     """
-    folders = _listed(raw, "raw-broken", lambda item: item.is_dir(), findings)
+    folders = _listed(raw, "raw-broken", _is_dir, findings)
     if folders is None:
         return 0, []
     folders = [name for name in folders if not is_clutter(name)]
@@ -98,7 +98,7 @@ def _find_folder(
 
 
 def _find_images(folder: Path, findings: Findings) -> Path | None:
-    names = _listed(folder, "folder-unreadable", lambda item: item.is_dir(), findings)
+    names = _listed(folder, "folder-unreadable", _is_dir, findings)
     if names is None:
         return None
     if IMAGES in names:
@@ -120,6 +120,13 @@ def _listed(
     except OSError as error:
         findings.add(code, folder, detail=error.strerror or str(error))
         return None
+
+
+def _is_dir(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link in a circle: named by whoever looks into it
+        return True
 
 
 def _is_file(item: os.DirEntry[str]) -> bool:
