@@ -17,6 +17,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
 from vatrack.common.image_headers import AGAIN, bad_image, open_regular, read_header
 
+ImageArray = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 # Raw frames are BMP; trees in which they were converted are read just as well.
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
 
@@ -71,7 +72,7 @@ def check_image(path: Path) -> tuple[int, int]:
     return header.width, header.height
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
+def read_image(path: Path, size: tuple[int, int] | None = None) -> ImageArray:
     """Reads a frame: uint8 [H, W, 3], BGR, pixels as they are stored.
 
     Takes the same name with another suffix (see `existing_image`) where only that exists.

@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.reporting.drawing import Colour, ImageArray
+from vatrack.common.images import ImageArray
+from vatrack.reporting.drawing import Colour
 from vatrack.reporting.layers import FrameList, Layer, draw_side
 from vatrack.reporting.sheet import centred, grid
 from vatrack.video.writer import VideoWriter

@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, refuse_other_files, write_json
+from vatrack.common.images import ImageArray
 from vatrack.common.scores import check_score
 from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting import sheet
 from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
 from vatrack.reporting.details import Details, read_details
-from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.layers import FrameList, Layer, find_owners, read_layers
 from vatrack.reporting.views import FILE, ClipView, Views, choose
 

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import cv2
 
 from vatrack.common.errors import InputError
-from vatrack.common.images import image_exists
+from vatrack.common.images import ImageArray, image_exists
 from vatrack.common.scores import check_score
 from vatrack.reporting.compare.read import Side
-from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.html import data_url
 from vatrack.reporting.layers import FrameList, Layer, draw_side, find_owners, read_layers
 from vatrack.reporting.sheet import evenly
