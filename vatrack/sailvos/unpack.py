@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
     check_target,
@@ -21,7 +21,6 @@ from vatrack.common.files import (
     scratch_directory,
     write_json,
 )
-from vatrack.common.frame_folders import few
 from vatrack.common.images import is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress

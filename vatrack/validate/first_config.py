@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 import vatrack
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, require_ending, write_text
 from vatrack.common.frame_folders import require_frames
@@ -210,14 +210,14 @@ def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
     counts = [f"{name!r} {count}" for name, count in data.counts.items()]
     more = f" and {len(counts) - 30} more" if len(counts) > 30 else ""
     sizes = Counter((image["width"], image["height"]) for image in data.images)
-    shown = [f"{width} x {height} ({n})" for (width, height), n in sizes.most_common(5)]
+    shown = few((f"{width} x {height} ({n})" for (width, height), n in sizes.most_common()), 5)
     masks = [each for each in data.mask_types if each in other.mask_types]
     tracks = f"; {data.trackless}, so there are no tracks" if data.trackless else ""
     return (
         f"{counted(len(counts), 'class')}; annotations: {', '.join(counts[:30])}{more}",
         f"train: {counted(len(data.videos), 'video')}, {counted(len(data.images), 'image')}; "
         f"valid: {len(other.videos)}, {len(other.images)}{tracks}",
-        f"sizes: {', '.join(shown)}" + (", ..." if len(sizes) > len(shown) else ""),
+        f"sizes: {shown}",
         f"masks: {' and '.join(masks)}; methods: {allowed}",
     )
 
