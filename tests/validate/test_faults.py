@@ -17,6 +17,7 @@ from tests.evaluation.scenes import rle
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, fields
 from vatrack.common.image_headers import has_unnamed_alpha
 from vatrack.validate.checks import CHECKS
+from vatrack.validate.frames import Frame, check_chunk
 
 Spoil = Callable[[Set], object]
 SPOILS: list[Any] = []
@@ -455,6 +456,22 @@ PNG_FRAMES: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
     "turned": (lambda rgb: png(rgb, COLOUR, more=orientation(6)), "frame-turned"),
     "animated": (lambda rgb: png(rgb, COLOUR, more=ANIMATION), "frame-undecodable"),
 }
+
+
+def test_a_frame_is_opened_for_its_header_and_for_its_pixels(
+    mini_set: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    original = Path.open
+
+    def watch(path: Path, *arguments: Any, **named: Any) -> Any:
+        opened.append(path)
+        return original(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", watch)
+    frame = Frame(str(mini_set.frame()), (HEIGHT, WIDTH), listed=True)
+    assert not check_chunk([frame], "decode").counts
+    assert opened == [mini_set.frame()] * 2
 
 
 def change_frame(change: Callable[[bytes], bytes]) -> Spoil:

@@ -92,8 +92,17 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> ImageArray:
             f"{path}: is {found[0]} x {found[1]} pixels, but its annotation says {size[0]} x "
             f"{size[1]}; use frames and annotations of the same release"
         )
+    return decode_image(path, found)
+
+
+def decode_image(path: Path, size: tuple[int, int]) -> ImageArray:
+    """The frame in a whole file whose header says this width and height: see `read_image`.
+
+    Raises:
+        InputError: it cannot be read or decoded.
+    """
     image = decode(read_bytes(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None or image.shape[1::-1] != found:
+    if image is None or image.shape[1::-1] != size:
         raise bad_image(path, "undecodable", f"cannot be decoded; {AGAIN}")
     return np.asarray(image, np.uint8)
 
