@@ -31,7 +31,7 @@ TILE = (300, 480)  # largest height and width of a view, pixels
 COLUMNS = 3  # tiles beside each other
 MOST_FRAMES = 60  # of a clip that are shown
 EACH = 3  # clips: the worst, the best, and evenly chosen ones
-PAPER = (24, 24, 24)
+DARK = (24, 24, 24)  # around frames of another shape
 
 
 @wants(ground_truth=JOINT, details=DETAILS)
@@ -154,11 +154,11 @@ def _draw_clip(
         for layer in layers
     ]
     lines = -(-len(sides) // COLUMNS)
-    blank = [sheet.tile(*tile, paper=PAPER)] * (lines * COLUMNS - len(sides))
+    blank = [sheet.tile(*tile, paper=DARK)] * (lines * COLUMNS - len(sides))
 
     def frames() -> Iterator[list[list[ImageArray]]]:
         for number, row in enumerate(rows.tolist()):
-            tiles = draw_tiles(listed, row, sides, tile, PAPER)
+            tiles = draw_tiles(listed, row, sides, tile, DARK)
             if number == shown:
                 pair = [tiles[1], tiles[1 + len(truth)]]
                 sheet.save_image(sheet.grid([pair]), path.with_suffix(".jpg"))
