@@ -572,6 +572,20 @@ def test_frames_that_may_not_be_read(
     assert finding["examples"] == [{"file": str(mini_set.frame()), **example}]
 
 
+def test_no_two_codes_read_alike() -> None:
+    meanings = [check.meaning for check in CHECKS.values()]
+    assert sorted(meanings) == sorted(set(meanings))
+
+
+def test_one_object_is_told_in_the_singular(mini_set: Set, tmp_path: Path) -> None:
+    kept = mini_set.annotation["obj_id"]
+    annotations = mini_set.train["annotations"]
+    mini_set.train["annotations"] = [a for a in annotations if a["obj_id"] == kept]
+    mini_set.train["videos"][0]["num_objs"] = 3
+    (example, *_) = mini_set.found(tmp_path)["num-objs"]["examples"]
+    assert example["detail"] == "num_objs is 3, but it has 1 object"
+
+
 def test_the_documents_list_every_code() -> None:
     text = (Path(__file__).parents[2] / "docs/findings.md").read_text()
     rows = [
