@@ -11,7 +11,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
 from vatrack.common.numbers_in_names import numbered
 from vatrack.common.run_files import (
     CONFIG_FILE,
@@ -19,6 +19,7 @@ from vatrack.common.run_files import (
     PREDICTIONS_FILE,
     SETTINGS_FILE,
 )
+from vatrack.common.value_files import read_json
 from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
 from vatrack.runs.metrics_file import is_number, read_metrics

@@ -15,9 +15,10 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, read_json, require_json, write_json
+from vatrack.common.files import naming_full_disk, require_json, write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import no_such
+from vatrack.common.value_files import read_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml, sha256_of
+from vatrack.common.files import sha256_of
+from vatrack.common.value_files import read_yaml
 from vatrack.reporting.curves import run_labels
 from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.runs.folder import RunFolder
