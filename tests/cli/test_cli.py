@@ -453,7 +453,7 @@ def test_ctrl_c_while_modules_are_imported_shows_no_traceback(tmp_path: Path) ->
     ("options", "complaint"),
     [
         (["--video", "a.avi"], "a.avi: the video is an MP4 file; its name must end in .mp4"),
-        (["--video", "a.mp4", "--fps", "0"], "--fps 0.0: not a frame rate; must be above 0"),
+        (["--video", "a.mp4", "--fps", "0"], "--fps 0.0: not a frame rate; must be from 0.001"),
     ],
 )
 def test_overlay_looks_at_its_options_before_it_draws(

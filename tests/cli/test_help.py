@@ -127,7 +127,10 @@ def test_version() -> None:
         ("evaluate --out x --ground-truth y", "Missing: --predictions (or --run)"),
         ("evaluate --run x", "Missing: --out"),
         ("unpack", "Missing: --archive (or --config), --out (or --config)"),
-        ("convert --processes x", "Invalid value for '--processes'"),
+        ("convert --processes x", "Invalid value for '--processes': 'x' is not a whole number; "
+         "give one, such as 3"),
+        ("mlflow-ui --port 0", "Invalid value for '--port': '0' must be at least 1"),
+        ("views --fps x", "Invalid value for '--fps': 'x' is not a number; give one, such as 0.5"),
     ],
 )  # fmt: skip
 def test_wrong_and_missing_words(words: str, message: str) -> None:

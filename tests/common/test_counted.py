@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("vatrack", "workflow", "snakemake_logger_plugin_vatrack")
@@ -52,6 +52,12 @@ NAMES = {
 )
 def test_counted(number: int, noun: str, text: str) -> None:
     assert counted(number, noun) == text
+
+
+def test_few() -> None:
+    assert few(range(1, 5)) == "1, 2, 3, ..."
+    assert few(["a", "b"], 2) == "a, b"
+    assert few([]) == ""
 
 
 def is_number(value: ast.FormattedValue, before: object) -> bool:

@@ -196,6 +196,24 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(
             found_items(write(tmp_path, whole[:size]))
 
 
+@pytest.mark.parametrize("block", [1, 7, 1 << 22])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": [{"b": NaN}]}', "NaN is not a JSON number"),
+        ('{"a": [{"b": tru}]}', "Expecting value"),
+        ('{"a": [{"b": 1, "b": 2}]}', "its key `b` occurs twice"),
+        ('{"a": [{"b": 1}]} x', "there is text after its end"),
+    ],
+)
+def test_what_is_wrong_before_the_end_is_not_called_truncated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str, block: int
+) -> None:
+    monkeypatch.setattr(json_stream, "BLOCK", block)
+    with pytest.raises(InputError, match=rf"at byte \d+ \({reason}\); download or create"):
+        found_items(write(tmp_path, text))
+
+
 def test_a_packed_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps(SMALL), "file.json.gz")
     whole = path.read_bytes()

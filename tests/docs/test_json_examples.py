@@ -20,7 +20,7 @@ from vatrack.data.joint.file import read_joint
 from vatrack.data.joint.prepare import prepare_joint
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
-from vatrack.reporting.tables.details import read_details
+from vatrack.reporting.details import check_details, read_details
 from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.metrics_log import read_metrics_log
 from vatrack.sailvos.structure import read_structure
@@ -90,7 +90,7 @@ def test_the_prediction_is_that_of_the_first_frame(files: dict[str, Path], tmp_p
 def test_metrics_and_details_are_read(files: dict[str, Path]) -> None:
     metrics = read_metrics(files["metrics"], "make it again")
     assert metrics["image/amodal/AP50_H"] is None and len(metrics) == 4
-    assert read_details(files["details"], metrics, files["metrics"])
+    check_details(read_details(files["details"]), files["details"], metrics, files["metrics"])
 
 
 def test_the_log_is_read(files: dict[str, Path]) -> None:

@@ -226,7 +226,7 @@ NO_MOTCHALLENGE = "line 1: not a line of MOTChallenge; write `frame, id, left"
         ("coco", [17], "item 1: not a JSON object; write each detection"),
         ("coco", [{"image_id": 1}], "item 1: has no 'category_id'"),
         ("coco", [BOX | {"image_id": 99}], "item 1: image_id 99 is not in"),
-        ("coco", [BOX | {"category_id": 77}], "item 1: class 77 is not in .*classes: 1 "),
+        ("coco", [BOX | {"category_id": 77}], r"item 1: class 77 .*: 1 .*, \.\.\.\); cor"),
         ("coco", [BOX | {"bbox": None}], "neither a mask nor a box"),
         ("coco", [BOX | {"score": "x"}], "score is 'x'"),
         ("ytvis", {"a": 1}, "not a list of tracks"),
@@ -254,6 +254,16 @@ def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> N
     with pytest.raises(InputError, match=message):
         import_predictions(source, truth, form, tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_few_classes_are_all_said(tmp_path: Path) -> None:
+    truth, _ = overlapping(tmp_path)
+    document = json.loads(truth.read_text())
+    document["categories"] = [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]
+    truth.write_text(json.dumps(document))
+    (tmp_path / "source.json").write_text(json.dumps([BOX | {"category_id": 77}]))
+    with pytest.raises(InputError, match=r"\(classes: 1 dog, 2 cat\); correct it"):
+        import_predictions(tmp_path / "source.json", truth, "coco", tmp_path / "out.jsonl")
 
 
 def test_a_box_outside_of_its_image_has_an_empty_mask(tmp_path: Path) -> None:

@@ -201,6 +201,8 @@ def _without_tracks(document: Json) -> None:
     [
         (lambda document: [image.pop("width") for image in document["images"]],
          {"field-missing": 12}),
+        (lambda document: [video.pop("id") for video in document["videos"]],
+         {"field-missing": 3}),
         (lambda document: document["images"].clear(), {"list-missing": 1}),
         (lambda document: document["categories"].clear(), {"list-missing": 1}),
         (_set("categories", "id", 3), {"category-list": 1}),

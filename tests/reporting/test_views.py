@@ -72,18 +72,20 @@ def test_without_predictions_the_method_of_the_run_tells_the_masks(tmp_path: Pat
     assert views.metric == "video/visible/AP50"
 
 
+def write_details(path: Path, per_video: Any) -> Path:
+    path.write_text(json.dumps({"per_class": {}, "per_video": per_video}))
+    return path
+
+
 def test_the_worst_and_the_best_clips_are_shown(tmp_path: Path) -> None:
     files = scene(tmp_path, 6)
     names = [video["name"] for video in json.loads(files["ground_truth"].read_text())["videos"]]
-    values = [50.0, None, 10.0, 90.0, 70.0, 30.0]
-    details = {
-        "per_video": {
-            name: {"video/amodal": {"AP50": value}}
-            for name, value in zip(names, values, strict=True)
-        }
+    values = [50.0, -1, 10.0, 90.0, 70.0, 30.0]  # -1: undefined
+    per_video = {
+        name: {"video/amodal": {"AP50": value}} for name, value in zip(names, values, strict=True)
     }
-    (tmp_path / "details.json").write_text(json.dumps(details))
-    views = write_views(**files, out=tmp_path / "views", details=tmp_path / "details.json", each=1)
+    details = write_details(tmp_path / "details.json", per_video)
+    views = write_views(**files, out=tmp_path / "views", details=details, each=1)
     assert [(clip.value, clip.why) for clip in views.clips] == [
         (10.0, ("worst",)),
         (90.0, ("best", "evenly chosen")),
@@ -107,6 +109,7 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"each": 0}, "--clips 0"),
         ({"rate": 0}, "--fps 0"),
+        ({"rate": 0.0004}, "--fps 0.0004: not a frame rate; must be from 0.001 to 240"),
         ({"score": 50}, "the score threshold is 50; it must be from 0 to 1"),
     ]
     for given, match in cases:
@@ -124,6 +127,20 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="per_video"):
         write_views(**files, out=tmp_path / "views", details=tmp_path / "details.json")
     assert not (tmp_path / "views").exists()
+
+
+@pytest.mark.parametrize(
+    ("per_video", "match"),
+    [
+        ({"clip": 3}, "'per_video/clip' must be an object"),
+        ({"clip": {"video/amodal": [3]}}, "'per_video/clip/video/amodal' must be an object"),
+        ({"clip": {"video/amodal": {"AP50": "x"}}}, "video/amodal/AP50' is 'x', not a number"),
+    ],
+)
+def test_damaged_details_are_named(tmp_path: Path, per_video: Any, match: str) -> None:
+    details = write_details(tmp_path / "details.json", per_video)
+    with pytest.raises(InputError, match=match):
+        write_views(**scene(tmp_path, 1), out=tmp_path / "views", details=details)
 
 
 def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:

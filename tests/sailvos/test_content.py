@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from vatrack.common.errors import InputError
-from vatrack.common.images import read_image
+from vatrack.common.images import ImageArray, read_image
 from vatrack.sailvos import content
 from vatrack.sailvos.content import (
-    Image,
     content_scores,
     read_images,
     score_frames,
@@ -33,7 +32,7 @@ def test_content_scores_of_the_specification() -> None:
     assert list(content_scores([first, second, second])) == pytest.approx([21.6667, 0], abs=1e-4)
 
 
-def expected_scores(images: list[Image]) -> list[float]:
+def expected_scores(images: list[ImageArray]) -> list[float]:
     """Spec 1.3 step by step, in whole numbers."""
     found = []
     previous = None
@@ -48,17 +47,17 @@ def expected_scores(images: list[Image]) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def images() -> list[Image]:
+def images() -> list[ImageArray]:
     rng = np.random.default_rng(4)
     return [rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(9)]
 
 
-def test_scores_of_the_definition(images: list[Image]) -> None:
+def test_scores_of_the_definition(images: list[ImageArray]) -> None:
     assert list(content_scores(images)) == expected_scores(images)
     assert list(content_scores(images[:1])) == list(content_scores([])) == []
 
 
-def test_scores_do_not_depend_on_the_order_of_rows_in_memory(images: list[Image]) -> None:
+def test_scores_do_not_depend_on_the_order_of_rows_in_memory(images: list[ImageArray]) -> None:
     turned = [
         np.ascontiguousarray(image[::-1])[::-1] if k % 3 else image
         for k, image in enumerate(images)
@@ -66,15 +65,15 @@ def test_scores_do_not_depend_on_the_order_of_rows_in_memory(images: list[Image]
     assert list(content_scores(turned)) == expected_scores(images)
 
 
-def test_images_of_two_sizes_are_refused(images: list[Image]) -> None:
+def test_images_of_two_sizes_are_refused(images: list[ImageArray]) -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
         list(content_scores([images[0], images[1][:-1]]))
 
 
-def test_an_image_is_needed_only_until_the_next_one(images: list[Image]) -> None:
+def test_an_image_is_needed_only_until_the_next_one(images: list[ImageArray]) -> None:
     """What `read_images` promises is enough."""
 
-    def one_buffer() -> Iterator[Image]:
+    def one_buffer() -> Iterator[ImageArray]:
         buffer = np.empty_like(images[0])
         for image in images:
             np.copyto(buffer, image)
@@ -86,14 +85,14 @@ def test_an_image_is_needed_only_until_the_next_one(images: list[Image]) -> None
 @pytest.mark.parametrize("piece", [2, 3, 250])
 @pytest.mark.parametrize("threads", [1, 2, 3, 20])
 def test_scores_do_not_depend_on_threads(
-    images: list[Image], threads: int, piece: int, monkeypatch: pytest.MonkeyPatch
+    images: list[ImageArray], threads: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content, "PIECE", piece)
     expected = expected_scores(images)
     for count in range(len(images) + 1):
         read: list[int] = []
 
-        def frames(numbers: range, read: list[int] = read) -> Iterator[Image]:
+        def frames(numbers: range, read: list[int] = read) -> Iterator[ImageArray]:
             for number in numbers:
                 read.append(number)
                 yield images[number]
@@ -105,8 +104,8 @@ def test_scores_do_not_depend_on_threads(
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_failing_reader_ends_the_scores(images: list[Image], threads: int) -> None:
-    def frames(numbers: range) -> Iterator[Image]:
+def test_a_failing_reader_ends_the_scores(images: list[ImageArray], threads: int) -> None:
+    def frames(numbers: range) -> Iterator[ImageArray]:
         for number in numbers:
             if number == 2:
                 raise InputError("frame 2 is broken")
@@ -119,7 +118,7 @@ def test_a_failing_reader_ends_the_scores(images: list[Image], threads: int) -> 
 
 
 def write_bmp(
-    path: Path, image: Image, *, top_down: bool = False, depth: int = 24, header: int = 40
+    path: Path, image: ImageArray, *, top_down: bool = False, depth: int = 24, header: int = 40
 ) -> None:
     """An uncompressed BMP, by the format's definition and not by OpenCV."""
     height, width = image.shape[:2]
@@ -180,7 +179,7 @@ def test_bmp_variants_are_read_as_opencv_reads_them(
     assert np.array_equal(found, read_image(path))
 
 
-def test_all_formats_in_one_video(images: list[Image], tmp_path: Path) -> None:
+def test_all_formats_in_one_video(images: list[ImageArray], tmp_path: Path) -> None:
     paths = []
     for k, image in enumerate(images):
         path = tmp_path / f"{k:06d}.{'png' if k % 4 == 2 else 'bmp'}"
@@ -193,7 +192,7 @@ def test_all_formats_in_one_video(images: list[Image], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, 53, 54, 60, -1])
-def test_a_damaged_frame_is_named(images: list[Image], length: int, tmp_path: Path) -> None:
+def test_a_damaged_frame_is_named(images: list[ImageArray], length: int, tmp_path: Path) -> None:
     path = tmp_path / "000001.bmp"
     write_bmp(path, images[0])
     path.write_bytes(path.read_bytes()[:length])

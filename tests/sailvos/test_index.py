@@ -47,6 +47,13 @@ def test_frames_are_ordered_by_number_whatever_the_order_of_the_file(tmp_path: P
     assert read_json(tmp_path / "other_index.json") == read_json(tmp_path / "index.json")
 
 
+def test_links_in_a_circle_are_passed_over(tmp_path: Path) -> None:
+    paths = write_raw(tmp_path, {"train": {"b": 3}})
+    for folder in (tmp_path, tmp_path / "b" / "images"):
+        (folder / "loop").symlink_to("loop")
+    assert "3 annotated frames" in str(build_index(tmp_path, paths, tmp_path / "index.json"))
+
+
 def test_index_of_an_incomplete_tree(tmp_path: Path) -> None:
     paths = write_raw(tmp_path, {"train": {"b": 3, "a": 2}, "valid": {"c": 1}})
     out = tmp_path / "index.json"

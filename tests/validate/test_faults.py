@@ -17,6 +17,7 @@ from tests.evaluation.scenes import rle
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, fields
 from vatrack.common.image_headers import has_unnamed_alpha
 from vatrack.validate.checks import CHECKS
+from vatrack.validate.frames import Frame, check_chunk
 
 Spoil = Callable[[Set], object]
 SPOILS: list[Any] = []
@@ -386,6 +387,18 @@ def frame_is_a_lost_link(s: Set) -> None:
     s.frame().symlink_to(s.raw / "nowhere.bmp")
 
 
+@spoils("folder-plain")
+def link_in_a_circle_beside_the_videos(s: Set) -> None:
+    (s.raw / "loop").symlink_to("loop")
+
+
+@spoils("folder-unreadable")
+def links_in_a_circle_for_folders(s: Set) -> None:
+    for folder in (s.images, s.raw / "mini_train_001"):
+        shutil.rmtree(folder)
+        folder.symlink_to(folder.name)
+
+
 @spoils("frame-undecodable")
 def bmp_damaged(s: Set) -> None:
     data = bytearray(s.frame().read_bytes())
@@ -445,6 +458,22 @@ PNG_FRAMES: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
 }
 
 
+def test_a_frame_is_opened_for_its_header_and_for_its_pixels(
+    mini_set: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    original = Path.open
+
+    def watch(path: Path, *arguments: Any, **named: Any) -> Any:
+        opened.append(path)
+        return original(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", watch)
+    frame = Frame(str(mini_set.frame()), (HEIGHT, WIDTH), listed=True)
+    assert not check_chunk([frame], "decode").counts
+    assert opened == [mini_set.frame()] * 2
+
+
 def change_frame(change: Callable[[bytes], bytes]) -> Spoil:
     return lambda s: s.frame().write_bytes(change(s.frame().read_bytes()))
 
@@ -492,7 +521,7 @@ def test_what_is_spoiled_is_found(
 
 
 OF_JOINT_SETS = {"video-frameless", "tracks-unknown", "frame-in-both"}  # of own data
-UNREADABLE = {"folder-unreadable", "frame-unreadable"}
+UNREADABLE = {"frame-unreadable"}
 
 
 def test_every_code_has_its_test() -> None:
@@ -541,6 +570,20 @@ def test_frames_that_may_not_be_read(
     example = {"item": "", "detail": "cannot be read (Permission denied)"}
     assert code == "frame-unreadable"
     assert finding["examples"] == [{"file": str(mini_set.frame()), **example}]
+
+
+def test_no_two_codes_read_alike() -> None:
+    meanings = [check.meaning for check in CHECKS.values()]
+    assert sorted(meanings) == sorted(set(meanings))
+
+
+def test_one_object_is_told_in_the_singular(mini_set: Set, tmp_path: Path) -> None:
+    kept = mini_set.annotation["obj_id"]
+    annotations = mini_set.train["annotations"]
+    mini_set.train["annotations"] = [a for a in annotations if a["obj_id"] == kept]
+    mini_set.train["videos"][0]["num_objs"] = 3
+    (example, *_) = mini_set.found(tmp_path)["num-objs"]["examples"]
+    assert example["detail"] == "num_objs is 3, but it has 1 object"
 
 
 def test_the_documents_list_every_code() -> None:

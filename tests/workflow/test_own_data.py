@@ -37,6 +37,16 @@ def test_begins_at_the_annotations(tmp_path: Path) -> None:
     assert {"train", "select", "predict", "evaluate", "tables", "report"} <= plan.keys()
 
 
+def test_the_first_config_has_a_sound_name_and_the_methods_of_both_files(tmp_path: Path) -> None:
+    own = write_own(tmp_path / "own")
+    valid = write_own(tmp_path / "other", masks=("visible",)) / "valid.json"
+    out = tmp_path / "ä-b.yaml"
+    found = init_config(own / "train.json", valid, own / "frames", out, 0)
+    assert "methods: [qdtrack]  # possible with these masks: qdtrack\n" in out.read_text()
+    assert "masks: visible; methods: qdtrack" in found.found
+    assert load_config(out).dataset.name == "b"
+
+
 @pytest.mark.parametrize(("memory", "expected"), [(40, 8), (20, 4), (2, 1), (80, 16)])
 def test_batch_follows_memory(memory: float, expected: int) -> None:
     assert batch_size(memory, 1280 * 800) == expected

@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.arguments import check_type, several
 from vatrack.common.errors import InputError
+from vatrack.common.images import ImageArray
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import supervision
 
     from vatrack.reporting.video import DrawSettings
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +109,7 @@ class FrameResult:
             visible_boxes=None if self.visible_boxes is None else self.visible_boxes[rows],
         )
 
-    def plot(self, frame: Image, settings: DrawSettings | None = None) -> Image:
+    def plot(self, frame: ImageArray, settings: DrawSettings | None = None) -> ImageArray:
         """The frame with its objects drawn: visible part filled, hidden part hatched, outline of
         the whole object, id and score.
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperCommand, TyperGroup
 
 from vatrack.cli.option_pairs import check_options
 from vatrack.common.similar import did_you_mean, not_a_choice
+from vatrack.config.plain_words import in_plain_words
 
 # Click's, which newer versions of typer have inside.
 UsageError: Any = typer.BadParameter.__base__
@@ -47,6 +49,11 @@ class _Helpful:
             missing = self._missing(ctx, given)
             if error.param in missing:
                 self._fail_missing(ctx, missing)
+            cause = error.__cause__  # newer versions of the library ask pydantic
+            wrong = cause.errors()[0] if isinstance(cause, ValidationError) else None
+            if wrong and wrong["type"] != "value_error":
+                error.message = in_plain_words(wrong)
+                raise
             text = error.message.removeprefix("Value error, ")
             value = text.partition("' is not one of ")[0].removeprefix("'")
             error.message = text if value == text else not_a_choice(text, value)

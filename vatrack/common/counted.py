@@ -1,6 +1,9 @@
-"""Numbers of things for results and messages: "1 run", "2 runs"."""
+"""Things in results and messages: "1 run", "2 runs"; "a, b, c, ..."."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
 
 
 def counted(number: int, noun: str) -> str:
@@ -24,3 +27,12 @@ def plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}s"
+
+
+def few(names: Iterable[object], most: int = 3) -> str:
+    """The first of some names, at most so many of them.
+
+    Example: `few(["a", "b", "c"], 2) == "a, b, ..."`
+    """
+    first = list(islice(names, most + 1))
+    return ", ".join([*map(str, first[:most]), *["..."] * (len(first) > most)])

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
+from vatrack.common.counted import few
 from vatrack.common.errors import InputError
 from vatrack.common.images import image_exists, is_frame
 from vatrack.common.text_files import no_such
 
-SHOWN = 3  # names in a message
 LOOKED_INTO = 100  # things in a folder among which frames, or a folder with them, are looked for
 
 
@@ -62,7 +62,7 @@ def frames_below(folder: Path) -> str:
     below = folders_in(folder)
     levels = [below, [inner for each in below for inner in folders_in(each)]]
     found = next((some for level in levels if (some := list(filter(_has_frames, level)))), [])
-    return "one of " * (len(found) > 1) + few(map(str, found))
+    return "one of " * (len(found) > 1) + few(found)
 
 
 def contents(folder: Path) -> str:
@@ -72,12 +72,6 @@ def contents(folder: Path) -> str:
     except OSError as error:
         return f"nothing readable ({error.strerror})"
     return few(names) if names else "nothing"
-
-
-def few(names: Iterable[str]) -> str:
-    """The first of some names, for messages."""
-    first = list(islice(names, SHOWN + 1))
-    return ", ".join(first[:SHOWN]) + ", ..." * (len(first) > SHOWN)
 
 
 def folders_in(folder: Path) -> list[Path]:

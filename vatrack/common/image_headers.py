@@ -71,6 +71,7 @@ class Header:
         width, height: pixels.
         depth: bits of a sample that are kept: 16, or 8 for 8 and fewer.
         alpha: it has an alpha channel or a transparent colour.
+        spare: its pixels have a fourth byte, of which the header says nothing (BMP).
         turned: it has an EXIF orientation that asks viewers to turn or mirror it.
     """
 
@@ -78,6 +79,7 @@ class Header:
     height: int
     depth: int = 8
     alpha: bool = False
+    spare: bool = False
     turned: bool = False
 
 
@@ -118,6 +120,7 @@ def read_header(path: Path) -> Header:
             return Header(
                 *image.size,
                 depth=16 if raw_mode(image).endswith("16B") else 8,
+                spare=image.format == "BMP" and raw_mode(image) == "BGRX",
                 alpha=image.mode.endswith("A") or "transparency" in image.info,
                 turned=_orientation(image) in range(2, 9),
             )
@@ -127,15 +130,13 @@ def read_header(path: Path) -> Header:
 
 
 def has_unnamed_alpha(path: Path) -> bool:
-    """Whether a whole BMP file has alpha that its header does not name: fourth bytes that differ.
+    """Whether the `spare` bytes of a whole BMP file differ, so that they are alpha.
 
     Raises:
         OSError, BadImage: see `open_image`.
     """
     with open_regular(path) as stream:
         image = open_image(path, stream)
-        if image.format != "BMP" or raw_mode(image) != "BGRX":
-            return False
         stream.seek(image.tile[0][2])
         fourth = stream.read(4 * image.width * image.height)[3::4]
     return fourth.count(fourth[:1]) < len(fourth)

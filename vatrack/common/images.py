@@ -17,6 +17,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
 from vatrack.common.image_headers import RECOPY, bad_image, open_regular, read_header
 
+ImageArray = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 # Raw frames are BMP; trees in which they were converted are read just as well.
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
 
@@ -71,7 +72,7 @@ def check_image(path: Path) -> tuple[int, int]:
     return header.width, header.height
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
+def read_image(path: Path, size: tuple[int, int] | None = None) -> ImageArray:
     """Reads a frame: uint8 [H, W, 3], BGR, pixels as they are stored.
 
     Takes the same name with another suffix (see `existing_image`) where only that exists.
@@ -91,8 +92,17 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[n
             f"{path}: is {found[0]} x {found[1]} pixels, but its annotation says {size[0]} x "
             f"{size[1]}; use frames and annotations of the same release"
         )
+    return decode_image(path, found)
+
+
+def decode_image(path: Path, size: tuple[int, int]) -> ImageArray:
+    """The frame in a whole file whose header says this width and height: see `read_image`.
+
+    Raises:
+        InputError: it cannot be read or decoded.
+    """
     image = decode(read_bytes(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None or image.shape[1::-1] != found:
+    if image is None or image.shape[1::-1] != size:
         raise bad_image(path, "undecodable", f"cannot be decoded; {RECOPY}")
     return np.asarray(image, np.uint8)
 

@@ -21,6 +21,10 @@ PARSED_TOGETHER = 1 << 18  # bytes of objects that are parsed together
 
 _KEY = re.compile(rb'"[ \t\n\r]*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
+# What the end of a file leaves of an escape, number or word; of a text the parser says so.
+_HALF = re.compile(
+    r"\\?u?[0-9a-fA-F]{0,4}|-?\.?\d*(?:[eE][+-]?)?|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?"
+)
 
 
 def loads(text: bytes) -> Any:
@@ -70,7 +74,7 @@ class JsonFault(ValueError):
     Attributes:
         reason: what is wrong.
         byte: where, in the unpacked file.
-        cut: whether the file ends there.
+        cut: whether it may be that only the file's end is missing.
     """
 
     def __init__(self, reason: str, byte: int, cut: bool) -> None:
@@ -198,7 +202,10 @@ class JsonStream:
         Raises:
             JsonFault: always.
         """
-        raise JsonFault(reason, self._start + self._position if byte is None else byte, self._ended)
+        byte = self._start + self._position if byte is None else byte
+        rest = self._text[byte - self._start :].strip()
+        half = reason.startswith("Unterminated") or _HALF.fullmatch(rest)
+        raise JsonFault(reason, byte, self._ended and bool(half))
 
     def _end_of_value(self) -> int:
         while True:

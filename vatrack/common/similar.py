@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from vatrack.common.counted import few
+
 LEAST = 0.7  # of difflib's ratio: what is less alike was not meant
 CLOSE = 0.1  # below the best ratio: what is further away is not said beside it
 MOST = 3  # names
@@ -55,8 +57,7 @@ def unknown(what: str, name: str, known: Iterable[str], most: int = 30) -> str:
     """The sentence that a name is not known, with the nearest names, else with the first `most` of
     them."""
     names = list(known)
-    listed = ", ".join(names[:most]) + ", ..." * (len(names) > most)
-    hint = did_you_mean(name, names) or f"; choose from {listed}"
+    hint = did_you_mean(name, names) or f"; choose from {few(names, most)}"
     return f"unknown {what} {name!r}{hint}"
 
 

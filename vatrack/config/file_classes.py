@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.similar import meant
 from vatrack.config.classes import ClassList, names_problem, shown_name
+
+SHOWN = 5  # classes in a message
 
 
 def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
@@ -152,7 +154,7 @@ class FileClasses:
         order = "in another order" if tuple(self.ids) != kept else "with different ids"
         text = f"{self.source}: lists the classes {order}; they are matched by name"
         if absent:
-            some = ", ".join(map(shown_name, absent[:5])) + (", ..." if len(absent) > 5 else "")
+            some = few(map(shown_name, absent), SHOWN)
             text += f" ({len(absent)} of {len(classes)} do not occur in it: {some})"
         return text
 
@@ -176,7 +178,7 @@ def different_classes(
     Args:
         source, own: who has the classes `unknown`; `owner`, `wanted`: who lacks them.
     """
-    some = ", ".join(map(shown_name, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+    some = few(map(shown_name, unknown), SHOWN)
     return (
         f"{source}: {len(unknown)} of its {counted(len(own), 'class')} are not among the "
         f"{len(wanted)} of {owner}: {some}\n  {source}: {own}\n  {owner}: {wanted}\n  "

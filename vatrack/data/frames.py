@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.bitmaps import draw
+from vatrack.common.counted import few
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
@@ -230,7 +231,7 @@ def _listed(ids: Iterable[int]) -> str:
     known = sorted(ids)
     if len(known) > 1 and known == list(range(known[0], known[-1] + 1)):
         return f"{known[0]} to {known[-1]}"
-    return ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
+    return few(known, 20)
 
 
 def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vatrack.common.counted import few
 from vatrack.common.file_forms import FileForm, FormTable, Outline
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.text_files import NPZ
@@ -107,8 +108,8 @@ def _of_object(found: Outline) -> FileForm | None:
         return form
     if first.keys() & DETECTION:  # one prediction that lacks a field
         return None
-    shown = ", ".join(f"`{name}`" for name in list(first)[:4]) + ", ..." * (len(first) > 4)
-    return FileForm(f"one JSON object (keys: {shown or 'none'})", vague=True)
+    shown = few((f"`{name}`" for name in first), 4) or "none"
+    return FileForm(f"one JSON object (keys: {shown})", vague=True)
 
 
 def _is_image(item: Any) -> bool:

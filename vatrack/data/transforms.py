@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Image = npt.NDArray[np.uint8]
+from vatrack.common.images import ImageArray
+
 MEAN_RGB = (123.675, 116.28, 103.53)
 STD_RGB = (58.395, 57.12, 57.375)
 PAD_DIVISOR = 32
@@ -51,7 +52,7 @@ def fit(height: int, width: int, limits: tuple[int, int]) -> Resize:
     return Resize((new_height, new_width), np.array(ratio * 2, np.float32))
 
 
-def resize_image(image: Image, resize: Resize) -> Image:
+def resize_image(image: ImageArray, resize: Resize) -> ImageArray:
     """Bilinear, as OpenCV computes it."""
     height, width = resize.size
     if image.shape[:2] == resize.size:
@@ -84,7 +85,7 @@ def flip_boxes(boxes: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.flo
     return flipped
 
 
-def rgb_planes(image: Image, *, mirrored: bool = False) -> Image:
+def rgb_planes(image: ImageArray, *, mirrored: bool = False) -> ImageArray:
     """BGR image (h, w, 3) to RGB planes (3, h, w); `mirrored`: left and right exchanged."""
     planes = np.stack(cv2.split(image)[::-1])
     if mirrored:
@@ -93,7 +94,7 @@ def rgb_planes(image: Image, *, mirrored: bool = False) -> Image:
     return np.asarray(planes, np.uint8)
 
 
-def _normalised(planes: Image) -> npt.NDArray[np.float32]:
+def _normalised(planes: ImageArray) -> npt.NDArray[np.float32]:
     return np.stack([cv2.LUT(plane, table) for plane, table in zip(planes, _TABLES, strict=True)])
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from vatrack.common.counted import few
 from vatrack.common.errors import InputError
 from vatrack.common.similar import meant
 from vatrack.common.value_files import read_json
 from vatrack.evaluation.io.checks import field_of, list_of
 from vatrack.evaluation.io.ground_truth import Images, read_images
+
+SHOWN = 5  # names in a message
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,15 @@ class Listing:
             if file_stem(video) == name:
                 return video
         names = sorted(file_stem(video) for video in self.videos)
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        hint = meant(name, names, f"name the file after one of its videos: {some}")
+        hint = meant(name, names, f"name the file after one of its videos: {few(names, SHOWN)}")
         raise InputError(f"{source}: {self.path} has no video {name!r}{hint}")
 
     def check_category(self, number: int, source: str) -> None:
         """Raises InputError where there is no class of this id."""
         if number not in self.categories:
-            known = ", ".join(f"{key} {name}" for key, name in list(self.categories.items())[:5])
+            known = few((f"{key} {name}" for key, name in self.categories.items()), SHOWN)
             raise InputError(
-                f"{source}: class {number} is not in {self.path} (classes: {known} ...); correct it"
+                f"{source}: class {number} is not in {self.path} (classes: {known}); correct it"
             )
 
 

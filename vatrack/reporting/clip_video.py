@@ -7,21 +7,24 @@ from fractions import Fraction
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.reporting.drawing import Colour, ImageArray
+from vatrack.common.images import ImageArray
+from vatrack.reporting.drawing import Colour
 from vatrack.reporting.layers import FrameList, Layer, draw_side
 from vatrack.reporting.sheet import centred, grid
 from vatrack.video.writer import VideoWriter
+
+SLOWEST, FASTEST = 0.001, 240  # frames a second
 
 
 def check_rate(rate: float) -> None:
     """Refuses what is not a frame rate.
 
     Raises:
-        InputError: it is not above 0 and at most 240 frames a second.
+        InputError: it is not from `SLOWEST` to `FASTEST` frames a second.
     """
-    if not 0 < rate <= 240:
+    if not SLOWEST <= rate <= FASTEST:
         raise InputError(
-            f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
+            f"--fps {rate}: not a frame rate; must be from {SLOWEST} to {FASTEST} per second"
         )
 
 
@@ -60,7 +63,7 @@ def write_video(
         frames: each as rows of tiles, uint8 [h, w, 3] BGR.
         rate: frames a second.
     """
-    exact = Fraction(rate).limit_denominator(1000)
+    exact = Fraction(rate).limit_denominator(round(1 / SLOWEST))
     with VideoWriter(path, size, exact) as writer:
         for number, rows in enumerate(frames):
             writer.write(grid(rows), float(number / exact))

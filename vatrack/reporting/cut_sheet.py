@@ -17,8 +17,8 @@ from vatrack.common.colours import COLOURS
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import require_ending
-from vatrack.common.images import read_image
-from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
+from vatrack.common.images import ImageArray, read_image
+from vatrack.reporting.drawing import scale_image, text_mask
 from vatrack.reporting.plots import figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.cuts import read_scores

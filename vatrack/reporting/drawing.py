@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-ImageArray = NDArray[np.uint8]
+from vatrack.common.images import ImageArray
+
 Masks = NDArray[np.bool_]
 Colour = Sequence[int] | ImageArray  # blue, green, red; 0 to 255
 

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import require_frames
-from vatrack.common.images import read_image
+from vatrack.common.images import ImageArray, read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import boxes_of, iou, measure
 from vatrack.common.value_files import read_json
@@ -26,7 +26,7 @@ from vatrack.evaluation.io.checks import list_of
 from vatrack.evaluation.io.gaps import warn_of_gaps
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import read_predictions
-from vatrack.reporting.drawing import ImageArray, scale_image, track_colours
+from vatrack.reporting.drawing import scale_image, track_colours
 from vatrack.reporting.sheet import evenly
 from vatrack.reporting.video import DrawSettings, draw_frame
 from vatrack.runs.folder import RunFolder

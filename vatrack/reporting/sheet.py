@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from vatrack.common.files import atomic_path
-from vatrack.common.images import write_image
-from vatrack.reporting.drawing import Colour, ImageArray, put_text, text_mask
+from vatrack.common.images import ImageArray, write_image
+from vatrack.reporting.drawing import Colour, put_text, text_mask
 
 INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), (255, 255, 255)
 

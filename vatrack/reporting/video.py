@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from vatrack.common.arguments import check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.images import ImageArray
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
 from vatrack.reporting.drawing import (
@@ -27,7 +28,6 @@ from vatrack.reporting.drawing import (
     track_colours,
 )
 
-Image = npt.NDArray[np.uint8]
 PARTS = ("outline", "fill", "hidden", "box", "id", "class", "score", "trail")
 DEFAULT_PARTS = ("outline", "fill", "hidden", "id", "class", "score")
 TRAIL_FRAMES = 40
@@ -97,13 +97,13 @@ class Trails:
 
 
 def draw_frame(
-    frame: Image,
+    frame: ImageArray,
     objects: Objects,
     settings: DrawSettings | None = None,
     trails: Trails | None = None,
-    colours: Image | None = None,
+    colours: ImageArray | None = None,
     text_size: int | None = None,
-) -> Image:
+) -> ImageArray:
     """A copy of a frame with its objects.
 
     Args:

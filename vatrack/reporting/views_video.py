@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, refuse_other_files, write_json
+from vatrack.common.images import ImageArray
 from vatrack.common.scores import check_score
-from vatrack.common.value_files import read_json
 from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting import sheet
 from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
-from vatrack.reporting.drawing import ImageArray
+from vatrack.reporting.details import Details, read_details
 from vatrack.reporting.layers import FrameList, Layer, find_owners, read_layers
 from vatrack.reporting.views import FILE, ClipView, Views, choose
 
@@ -30,7 +31,7 @@ TILE = (300, 480)  # largest height and width of a view, pixels
 COLUMNS = 3  # tiles beside each other
 MOST_FRAMES = 60  # of a clip that are shown
 EACH = 3  # clips: the worst, the best, and evenly chosen ones
-PAPER = (24, 24, 24)
+DARK = (24, 24, 24)  # around frames of another shape
 
 
 @wants(ground_truth=JOINT, details=DETAILS)
@@ -69,10 +70,11 @@ def write_views(
     tile = _tile(listed.images)
     types = [layer.mask_type for layer in truth]
     metric = f"video/{truth[0].mask_type}/AP50"
-    values = _values(details, metric) if details else {}
+    measured = read_details(details) if details else Details({}, {})
+    values = _values(measured, metric)
     if details and all(value is None for value in values.values()):
         metric = f"image/{truth[0].mask_type}/AP50"  # images that stand alone have no tracks
-        values = _values(details, metric)
+        values = _values(measured, metric)
     chosen = choose(
         [int(video) for video in dict.fromkeys(listed.images.video.tolist())],
         {video: values.get(title) for video, title in listed.titles.items()},
@@ -112,16 +114,13 @@ def write_views(
     return views
 
 
-def _values(details: Path, metric: str) -> dict[str, float | None]:
+def _values(details: Details, metric: str) -> dict[str, float | None]:
     """AP50 of the clips by name."""
-    content = read_json(details)
-    by_video = content.get("per_video") if isinstance(content, dict) else None
-    if not isinstance(by_video, dict):
-        raise InputError(
-            f"{details}: has no 'per_video'; create it with `vatrack evaluate --details`"
-        )
     level, column = metric.rsplit("/", 1)
-    return {name: (own.get(level) or {}).get(column) for name, own in by_video.items()}
+    values = {name: own.get(column) for name, own in details.per_video.get(level, {}).items()}
+    return {
+        name: None if value is None or isnan(value) else value for name, value in values.items()
+    }
 
 
 def _tile(images: Images) -> tuple[int, int]:
@@ -155,11 +154,11 @@ def _draw_clip(
         for layer in layers
     ]
     lines = -(-len(sides) // COLUMNS)
-    blank = [sheet.tile(*tile, paper=PAPER)] * (lines * COLUMNS - len(sides))
+    blank = [sheet.tile(*tile, paper=DARK)] * (lines * COLUMNS - len(sides))
 
     def frames() -> Iterator[list[list[ImageArray]]]:
         for number, row in enumerate(rows.tolist()):
-            tiles = draw_tiles(listed, row, sides, tile, PAPER)
+            tiles = draw_tiles(listed, row, sides, tile, DARK)
             if number == shown:
                 pair = [tiles[1], tiles[1 + len(truth)]]
                 sheet.save_image(sheet.grid([pair]), path.with_suffix(".jpg"))

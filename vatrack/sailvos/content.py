@@ -10,11 +10,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from vatrack.common.images import read_image
+from vatrack.common.images import ImageArray, read_image
 
-Image = npt.NDArray[np.uint8]
 # Rows that are worked on at a time: so few that they stay in the processor's cache from one step to
 # the next.
 BAND = 100
@@ -22,7 +20,7 @@ BAND = 100
 PIECE = 250
 
 
-def content_scores(images: Iterable[Image]) -> Iterator[float]:
+def content_scores(images: Iterable[ImageArray]) -> Iterator[float]:
     """Content change between consecutive images (spec 1.3), one value for each but the first.
 
     The mean over H, S and V of the mean absolute difference; hue runs 0..179 and does not wrap
@@ -35,7 +33,7 @@ def content_scores(images: Iterable[Image]) -> Iterator[float]:
     Raises:
         ValueError: images of different sizes.
     """
-    previous: Image | None = None
+    previous: ImageArray | None = None
     current = difference = np.empty(0, np.uint8)
     upside_down = False
     for image in images:
@@ -76,7 +74,7 @@ def content_scores(images: Iterable[Image]) -> Iterator[float]:
 
 
 def score_frames(
-    count: int, read: Callable[[range], Iterable[Image]], threads: int = 1
+    count: int, read: Callable[[range], Iterable[ImageArray]], threads: int = 1
 ) -> Iterator[float]:
     """The content scores of a video of `count` frames, in order, by several threads.
 
@@ -105,7 +103,7 @@ def score_frames(
 
 def read_images(
     paths: Iterable[Path], sizes: Iterable[tuple[int, int] | None] = repeat(None)
-) -> Iterator[Image]:
+) -> Iterator[ImageArray]:
     """Reads frames one after the other: uint8 [H, W, 3] BGR, the same pixels as `read_image`.
 
     An image may be overwritten as soon as the next one is asked for.
@@ -123,7 +121,7 @@ def read_images(
         yield image if image is not None and usable else read_image(path, size)
 
 
-def _read_bitmap(path: Path, buffer: Image) -> tuple[Image | None, Image]:
+def _read_bitmap(path: Path, buffer: ImageArray) -> tuple[ImageArray | None, ImageArray]:
     """The pixels of a plain BMP as they lie in the file, and the buffer that holds them.
 
     It costs a third of decoding.

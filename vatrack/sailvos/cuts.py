@@ -12,11 +12,12 @@ import cv2
 from vatrack.common.counted import counted
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.files import require_json, write_json
+from vatrack.common.images import ImageArray
 from vatrack.common.progress import progress
 from vatrack.common.value_files import read_json
 from vatrack.config.dataset import ClipsConfig
 from vatrack.data.known_forms import INDEX, SCORES, wants
-from vatrack.sailvos.content import Image, read_images, score_frames
+from vatrack.sailvos.content import read_images, score_frames
 from vatrack.sailvos.index import (
     check_video,
     listed_frames,
@@ -131,7 +132,7 @@ def _score_video(
                 f"{sizes[0][0]} x {sizes[0][1]}; correct the annotations"
             )
 
-    def read(numbers: range) -> Iterator[Image]:
+    def read(numbers: range) -> Iterator[ImageArray]:
         return read_images((paths[k] for k in numbers), (sizes[k] for k in numbers))
 
     own_threads = cv2.getNumThreads()

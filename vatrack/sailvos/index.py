@@ -16,7 +16,7 @@ from vatrack.common.similar import meant
 from vatrack.common.value_files import read_json
 from vatrack.data.fields import first_problem
 from vatrack.data.known_forms import INDEX, OFFICIAL, wants
-from vatrack.sailvos.layout import list_folder, list_videos, safe_name
+from vatrack.sailvos.layout import is_file, list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
@@ -102,7 +102,7 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
                 f"{path}: video {folder.parent.name}: frame_id {number} is missing or not unique; "
                 "download the annotations again"
             )
-    files = {item.name for item in list_folder(folder) if item.is_file()}
+    files = {item.name for item in list_folder(folder) if is_file(item)}
     stems = {Path(file).stem for file in files if Path(file).suffix in SUFFIXES}
     missing = [
         frame["file"]

@@ -71,7 +71,7 @@ def is_video(item: os.DirEntry[str]) -> bool:
         InputError: it may not be looked into.
     """
     try:
-        return item.is_dir() and Path(item.path, "images").is_dir()
+        return Path(item.path, "images").is_dir()
     except OSError as error:
         raise InputError(
             f"{item.path}: cannot be read ({error.strerror}); correct its permissions"
@@ -98,3 +98,11 @@ def safe_name(name: object, what: str) -> str:
             f"{what}: {shown(name)} is not allowed as the name of a file or folder; correct it"
         )
     return str(name)
+
+
+def is_file(item: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to one; a link in a circle is none."""
+    try:
+        return item.is_file()
+    except OSError:
+        return False

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, require_json, scratch_directory, write_json
-from vatrack.common.frame_folders import few
 from vatrack.common.images import is_frame
 from vatrack.common.locks import only_run
 from vatrack.common.progress import byte_progress

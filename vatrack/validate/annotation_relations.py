@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from vatrack.common.counted import counted
 from vatrack.common.rle import Ints
 from vatrack.validate.findings import Findings
 from vatrack.validate.rows import changing, find, first_rows, repeated
@@ -119,5 +120,6 @@ def _check_counts(
     counts = np.bincount(of_video[first_rows(objects, of_video)], minlength=len(videos))
     for video in subset.videos:
         if video.name in videos and video.num_objs not in (None, counts[videos[video.name]]):
-            detail = f"num_objs is {video.num_objs}, {counts[videos[video.name]]} are annotated"
+            annotated = counted(int(counts[videos[video.name]]), "object")
+            detail = f"num_objs is {video.num_objs}, but it has {annotated}"
             findings.add("num-objs", subset.path, f"video {video.name}", detail)

@@ -25,7 +25,7 @@ class Check:
     fix: str
 
 
-_DOWNLOAD = "download the file again"
+_DOWNLOAD = "download the file again, or correct it"
 _UNPACK = "unpack or copy them again"
 _MAKE = "download or regenerate the annotations"
 _ONE_SUBSET = "keep each video in one subset; otherwise validation metrics are meaningless"
@@ -34,7 +34,7 @@ _ONE_SUBSET = "keep each video in one subset; otherwise validation metrics are m
 CHECKS: dict[str, Check] = {
     "json-broken": Check(
         "error",
-        "annotation files are truncated or not valid JSON; the rest of them is not checked",
+        "annotation files are not valid JSON, or truncated; the rest of them is not checked",
         _DOWNLOAD,
     ),
     "list-missing": Check("error", "lists are missing or empty in the annotation files", _DOWNLOAD),
@@ -124,7 +124,7 @@ CHECKS: dict[str, Check] = {
         "rename the folders",
     ),
     "folder-unreadable": Check(
-        "error", "video folders cannot be listed", "correct the permissions"
+        "error", "video folders cannot be listed", "correct the permissions or the link"
     ),
     "frame-missing": Check("error", "frames in the annotations do not exist", _UNPACK),
     "frame-case": Check(
@@ -184,11 +184,13 @@ CHECKS: dict[str, Check] = {
         "check whether frames are missing",
     ),
     "video-frameless": Check(
-        "error", "videos have no images", "add their frames, or remove them from the list"
+        "error",
+        "videos of your own annotations have no images",
+        "add their frames, or remove them from the list",
     ),
     "video-empty": Check(
         "warning",
-        "videos have no images",
+        "videos of SAIL-VOS annotations have no images",
         "check whether frames are missing; otherwise remove the videos",
     ),
     "video-name-case": Check(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import few
 from vatrack.common.errors import InputError
 from vatrack.common.images import image_exists
 from vatrack.common.json_lists import read_lists
@@ -59,7 +60,7 @@ def find_data(
         names = [*_ends(train), *_ends(valid)]
         fitting = [each for each in folders if all(image_exists(each / name) for name in names)]
         if len(fitting) != 1:
-            what = "no subfolder contains" if not fitting else f"{_listed(fitting)} all contain"
+            what = "no subfolder contains" if not fitting else f"{few(fitting, SHOWN)} all contain"
             raise InputError(
                 f"{folder}: {what} the images of both files, such as {names[0]}; give --images"
             )
@@ -92,19 +93,15 @@ def _only(folder: Path, files: list[Path], subset: str) -> Path:
     word = " or ".join(sorted(WORDS[subset]))
     if fitting:
         raise InputError(
-            f"{folder}: several files could be for {subset} ({_listed(fitting)}); choose one with "
-            f"--{subset}"
+            f"{folder}: several files could be for {subset} ({few(fitting, SHOWN)}); choose one "
+            f"with --{subset}"
         )
-    there = f"found: {_listed(files)}" if files else "found no JSON file"
+    there = f"found: {few(files, SHOWN)}" if files else "found no JSON file"
     raise InputError(f"{folder}: no JSON file has {word} in its name ({there}); give --{subset}")
 
 
 def _says(name: str, subset: str) -> bool:
     return bool(WORDS[subset] & set(re.split(r"[^a-z]+", name.lower())))
-
-
-def _listed(paths: list[Path]) -> str:
-    return ", ".join(map(str, paths[:SHOWN])) + (", ..." if len(paths) > SHOWN else "")
 
 
 def _ends(path: Path) -> list[str]:

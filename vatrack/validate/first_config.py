@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 import vatrack
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, require_ending, write_text
 from vatrack.common.frame_folders import require_frames
@@ -135,10 +135,10 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
             f"{valid}: has only {other.mask_types[0]} masks, and {train} only {data.mask_types[0]} "
             "ones; both files need masks of the same type"
         )
-    allowed = ", ".join(each.value for each in data.methods)
+    allowed = ", ".join(each.value for each in data.methods if each in other.methods)
     found = _found(data, other, allowed)
     comments = "\n".join(f"# {line}" for line in found)
-    name = re.sub(r"[^A-Za-z0-9._-]+|^[._-]+", "_", out.stem).lstrip("_") or "own"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", out.stem).lstrip("._-") or "own"
     names = list(data.counts)
     classes = yaml.safe_dump(names, allow_unicode=True, default_flow_style=True, width=1e9)
     write_text(
@@ -210,14 +210,15 @@ def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
     counts = [f"{name!r} {count}" for name, count in data.counts.items()]
     more = f" and {len(counts) - 30} more" if len(counts) > 30 else ""
     sizes = Counter((image["width"], image["height"]) for image in data.images)
-    shown = [f"{width} x {height} ({n})" for (width, height), n in sizes.most_common(5)]
+    shown = few((f"{width} x {height} ({n})" for (width, height), n in sizes.most_common()), 5)
+    masks = [each for each in data.mask_types if each in other.mask_types]
     tracks = f"; {data.trackless}, so there are no tracks" if data.trackless else ""
     return (
         f"{counted(len(counts), 'class')}; annotations: {', '.join(counts[:30])}{more}",
         f"train: {counted(len(data.videos), 'video')}, {counted(len(data.images), 'image')}; "
         f"valid: {len(other.videos)}, {len(other.images)}{tracks}",
-        f"sizes: {', '.join(shown)}" + (", ..." if len(sizes) > len(shown) else ""),
-        f"masks: {' and '.join(data.mask_types)}; methods: {allowed}",
+        f"sizes: {shown}",
+        f"masks: {' and '.join(masks)}; methods: {allowed}",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatrack.common.image_headers import RECOPY, BadImage, has_unnamed_alpha, read_header
-from vatrack.common.images import read_image
+from vatrack.common.images import decode_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.validate.findings import Findings
@@ -73,8 +73,8 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
             return
         alpha = header.alpha
         if mode == "decode":
-            read_image(path)
-            alpha = alpha or has_unnamed_alpha(path)
+            decode_image(path, (header.width, header.height))
+            alpha = alpha or (header.spare and has_unnamed_alpha(path))
     except BadImage as error:
         yield f"frame-{error.fault}", detail_of(error, path)
     else:

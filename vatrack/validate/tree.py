@@ -13,7 +13,7 @@ from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
 from vatrack.common.frame_folders import lacks_all
 from vatrack.common.images import SUFFIXES, is_frame
-from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
+from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded, is_file
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, Size
 from vatrack.validate.subset import Subset, file_number, split_suffix
@@ -27,7 +27,7 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
     Returns:
         The number of video folders of the annotations that are there, and the frames in them.
     """
-    folders = _listed(raw, "raw-broken", lambda item: item.is_dir(), findings)
+    folders = _listed(raw, "raw-broken", _is_dir, findings)
     if folders is None:
         return 0, []
     folders = [name for name in folders if not is_clutter(name)]
@@ -52,7 +52,7 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
             continue
         used.add(folder)
         images = _find_images(raw / folder, findings)
-        names = _listed(images, "folder-unreadable", _is_file, findings) if images else None
+        names = _listed(images, "folder-unreadable", is_file, findings) if images else None
         if images and names is not None:
             videos += 1
             found += _check_names(images, names, expected, findings)
@@ -98,7 +98,7 @@ def _find_folder(
 
 
 def _find_images(folder: Path, findings: Findings) -> Path | None:
-    names = _listed(folder, "folder-unreadable", lambda item: item.is_dir(), findings)
+    names = _listed(folder, "folder-unreadable", _is_dir, findings)
     if names is None:
         return None
     if IMAGES in names:
@@ -122,11 +122,11 @@ def _listed(
         return None
 
 
-def _is_file(item: os.DirEntry[str]) -> bool:
+def _is_dir(item: os.DirEntry[str]) -> bool:
     try:
-        return item.is_file()
-    except OSError:  # a link in a circle
-        return False
+        return item.is_dir()
+    except OSError:  # a link in a circle: named by whoever looks into it
+        return True
 
 
 def _check_names(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.weights.formats import read_file
 
@@ -174,7 +174,7 @@ def _nothing(content: Any) -> str:
         if isinstance(content, Tensor):
             return f"contains a single tensor instead of named tensors; {GIVE}"
         return f"contains a {type(content).__name__} instead of named tensors; {GIVE}"
-    keys = ", ".join(map(str, list(content)[:8])) or "nothing"
+    keys = few(content, 8) or "nothing"
     if "param_groups" in content or any("optim" in str(key).lower() for key in content):
         return f"contains an optimizer state but no named tensors (it has: {keys}); {GIVE}"
     return f"contains no named tensors (it has: {keys}); {GIVE}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.weights.class_rows import ClassRows
 
 LEFT_OVERS = tuple(f"mu{i}" for i in range(5))  # unused buffers of published checkpoints (quirk M2)
@@ -55,8 +55,7 @@ class Transfer:
         )
         for title, names in groups:
             if names:
-                shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-                lines.append(f"{len(names)} {title}: {shown}")
+                lines.append(f"{len(names)} {title}: {few(names, 6)}")
         text = "; ".join([*lines, *self.notes])
         return f"{text}\n{self.classes}" if self.classes else text
 

@@ -146,6 +146,17 @@ def test_the_page_shows_the_same_frames_of_each_run(
     assert compare_runs(pair, tmp_path / "out", clip_images=whole).notes == missing.notes
 
 
+def test_frames_that_were_converted_are_shown(pair: list[Path], tmp_path: Path) -> None:
+    files = write_set(tmp_path / "set")
+    truth = files["ground_truth"]
+    truth.write_text(truth.read_text().replace(".png", ".bmp"))  # now with another suffix
+    for folder in pair:
+        target = folder / "predictions.jsonl.gz"
+        target.write_bytes(files["predictions"].read_bytes())
+    wanted = ClipImages(clips=1, ground_truth=truth, images=files["images"])
+    assert compare_runs(pair, tmp_path / "out", clip_images=wanted).drawn
+
+
 def test_without_details_the_metrics_remain(pair: list[Path]) -> None:
     (pair[1] / "details.json").unlink()
     text = str(compare_runs(pair))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,21 @@ def test_what_is_too_large_lies_beside_the_page(tmp_path: Path) -> None:
     assert "4 files next to it" in str(written)
 
 
+def test_a_command_of_the_page_can_be_pasted(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "my results", videos=1)
+    write_report([str(root)], root / "report.html", results=root)
+    text = unescape((root / "report.html").read_text())
+    assert f"<pre>snakemake --configfile '{root}/config.yaml'</pre>" in text
+
+
+def test_leftovers_of_a_killed_run_are_no_cut_sheets(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", videos=1)
+    (root / "cuts" / "sheets" / ".video_0.x1y2.jpg").write_bytes(b"")
+    write_report([str(root)], root / "report.html", results=root)
+    text = (root / "report.html").read_text()
+    assert "video_0</figcaption>" in text and "x1y2" not in text
+
+
 def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
     root = results_folder(
         tmp_path / "mini",
@@ -108,7 +124,14 @@ def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
     written = write_report([str(root)], root / "report.html", results=root)
     text = (root / "report.html").read_text()
     assert written.runs == 12 and written.size < 6_000_000
-    assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows shown" in text
+    shown = f"{MOST_ROWS} of {MOST_ROWS + 101} rows shown; all rows: "
+    assert f"{shown}in the CSV files that <code>vatrack tables</code> writes." in text
+    (root / "tables").mkdir()
+    (root / "tables" / "videos_video_amodal.csv").write_text("video\n")
+    write_report([str(root)], root / "report.html", results=root)
+    text = (root / "report.html").read_text()
+    assert f"{shown}<code>tables/videos_video_amodal.csv</code>." in text
+    assert text.count(shown) > text.count(f"{shown}<code>") == 1
     assert '<div class="cards">' not in text  # more than eight runs are rows of a table
     assert '"form": "points"' in text  # so many bars would be too thin
 
@@ -203,7 +226,7 @@ def test_the_page_shows_what_the_method_predicts(tmp_path: Path) -> None:
     (found,), _ = read_runs([str(root)])
     assert found.details is not None
     assert set(found.details.per_class) == set(LEVELS["visible"])
-    assert set(collect([found])[0].precision) == set(LEVELS["visible"])
+    assert set(found.details.curves) == set(LEVELS["visible"])
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:

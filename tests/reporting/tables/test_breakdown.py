@@ -215,6 +215,14 @@ OWN, OTHER = "vatrack/resnet18={file}", {"image/amodal": {"dog": {"AP50": 49.0}}
             "'per_video/v/image/amodal/AP' is 'x', not a number",
         ),
         ({"per_video": {"v": 3}}, OWN, "'per_video/v' must be an object"),
+        ({"per_class": {"image": {}}}, OWN, "'image' is not an evaluation such as image/amodal"),
+        ({"per_video": {"v": {"x": {}}}}, OWN, "'x' is not an evaluation such as image/amodal"),
+        ({"curves": []}, OWN, "'curves' must be an object"),
+        (
+            {"curves": {"image/amodal": {"IoU50": [0.5]}}},
+            OWN,
+            "'curves/image/amodal/IoU50' is not a list of 101 numbers",
+        ),
         (
             {"per_class": OTHER},
             OWN,

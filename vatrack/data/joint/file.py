@@ -161,11 +161,11 @@ def joint_faults(data: JointFile) -> Iterator[JointFault]:
         yield JointFault("list-missing", "", "lists no categories; add them")
     if "annotations" not in lists:
         yield JointFault("list-missing", "", "has no list `annotations`; add it, even if empty")
-    if not data.videos:
+    if not data.total["videos"]:
         data.trackless = "no list of videos"
     elif len(data.ids) and (data.instances == UNKNOWN).all():
         data.trackless = "no annotation has an instance_id"
-    data.single = bool(data.trackless)
+    data.single = bool(data.trackless) or not data.videos  # where all are faulty, that is told
     yield from unique_faults("images", data.images)
     yield from _video_faults(data)
     yield from _annotation_faults(data, arrays["image_id"], arrays["video_id"])
@@ -194,7 +194,7 @@ def _video_faults(data: JointFile) -> Iterator[JointFault]:
                 f"video {video['id']} ({video['name']})",
                 "has no images; add its frames, or remove it from the list",
             )
-    if not data.trackless and all(len(frames) == 1 for frames in data.images_of.values()):
+    if not data.single and all(len(frames) == 1 for frames in data.images_of.values()):
         data.trackless = "no video has two frames"
     for video in data.videos:
         video.pop("tracks", None)

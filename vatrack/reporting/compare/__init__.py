@@ -11,11 +11,11 @@ from typing import NamedTuple
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
 from vatrack.common.similar import unknown
+from vatrack.reporting.checks import COUNTS, LOWEST_IS_BEST, Metrics
 from vatrack.reporting.compare.clip_images import Clip, ClipImages, draw_clips
 from vatrack.reporting.compare.page import to_page
 from vatrack.reporting.compare.read import Side, read_sides
 from vatrack.reporting.compare.text import to_text
-from vatrack.reporting.tables.checks import COUNTS, LOWEST_IS_BEST, Metrics
 
 HEADLINES = {"image": "AP", "video": "AP", "track": "HOTA"}  # of classes and clips
 PAGE, TEXT = "compare.html", "compare.txt"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 
 from vatrack.common.errors import InputError
+from vatrack.common.images import ImageArray, image_exists
 from vatrack.common.scores import check_score
 from vatrack.common.seen import seen
 from vatrack.reporting.compare.read import Side
-from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.html import data_url
 from vatrack.reporting.layers import FrameList, Layer, draw_side, find_owners, read_layers
 from vatrack.reporting.sheet import evenly
@@ -94,7 +95,7 @@ def draw_clips(
         frames = []
         for row in rows[evenly(len(rows), wanted.frames)].tolist():
             path = listed.file(row)
-            if not seen(path.is_file):  # it may be a link into another folder
+            if not seen(partial(image_exists, path)):  # it may be a link into another folder
                 return [], [f"the page has no images: {path} is missing or not accessible"]
             frame = listed.frame(row)
             columns: list[tuple[Sequence[Layer], dict[int, int] | None]] = [(true, None)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import sha256_of
 from vatrack.common.seen import seen
@@ -142,5 +142,5 @@ def _listed(own: Sequence[str], foreign: Sequence[str]) -> str:
     differ = [name for name in own if name not in foreign]
     if not differ:  # the order differs, or the other has more
         differ = [one for one, two in zip_longest(own, foreign) if one and one != two]
-    shown = ", ".join(differ[:LISTED]) + ", ..." * (len(differ) > LISTED)
+    shown = few(differ, LISTED)
     return f"{len(own)}, different: {shown}" if shown else f"{len(own)}, all in the other"

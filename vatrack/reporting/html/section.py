@@ -45,11 +45,11 @@ class Section:
     """A table.
 
     Attributes:
-        name: of its CSV file, where it has one.
+        name: what tells it from others, for links to it.
         note: text below it, alternating with code.
         heads: of all columns, `texts` of which are texts; `groups`: (text, columns) above the
             others, empty where there is none.
-        left_out: rows that are in the CSV file alone.
+        left_out: rows that are in the CSV file alone; `csv`: where it is, empty: it is not there.
     """
 
     title: str
@@ -60,6 +60,7 @@ class Section:
     name: str = ""
     note: Sequence[str] = ()
     left_out: int = 0
+    csv: str = ""
 
 
 def text_style(column: int) -> str:

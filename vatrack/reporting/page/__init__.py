@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +93,7 @@ def write_report(
     viewer = viewer_data(shown, media)
     sheets = cut_sheets(results, media) if results else None
     datasets = dict.fromkeys(dataset_name(run.dataset) for run in found if run.dataset)
-    paper, further = table_sections(found, means=means)
+    paper, further = table_sections(found, out.parent, means=means)
     text = render(
         TEMPLATE,
         title=title or ", ".join(datasets) or "Results",
@@ -106,7 +107,7 @@ def write_report(
         sheets=sheets,
         times=run_times(results) if results else None,
         versions=versions(shown),
-        results=str(results) if results else None,
+        workflow=_workflow(results) if results else None,
         provenance=_link(results, media) if results else None,
         curves=curve_charts(shown),
         precision=precision_charts(shown),
@@ -121,6 +122,11 @@ def write_report(
         media.beside,
         tuple(unfinished),
     )
+
+
+def _workflow(results: Path) -> str:
+    """The command that makes everything in the folder."""
+    return f"snakemake --configfile {shlex.quote(str(Path(results) / 'config.yaml'))}"
 
 
 def _link(results: Path, media: Media) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from vatrack.common.colours import COLOURS
 from vatrack.reporting.curves import LOSS_NAMES, Curves, loss_names, smooth, thin
+from vatrack.reporting.details import RECALLS
 from vatrack.reporting.page.results import LEVELS, RunResults
 
 Chart = dict[str, Any]
@@ -47,18 +48,15 @@ def curve_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
 def precision_charts(runs: Sequence[RunResults]) -> list[Chart]:
     """Precision over recall: a chart for each level, lines at IoU 0.5 and 0.75 for each run."""
     charts = []
-    recalls = np.linspace(0, 1, 101)
+    recalls = np.linspace(0, 1, RECALLS)
     for level, title in LEVELS.items():
         series = []
         for run in runs:
-            curves = run.precision.get(level)
+            curves = run.run.details.curves.get(level, {}) if run.run.details else {}
             for name, threshold in (("IoU50", "0.5"), ("IoU75", "0.75")):
-                values = curves.get(name) if isinstance(curves, dict) else None
-                if not isinstance(values, list) or len(values) != len(recalls):
+                if name not in curves or None in curves[name]:
                     continue
-                if not all(isinstance(value, int | float) for value in values):
-                    continue
-                line = _line(run, recalls, np.array(values, float), digits=3)
+                line = _line(run, recalls, np.array(curves[name], float), digits=3)
                 line["name"] = f"{run.name}, IoU {threshold}"
                 line["dashed"] |= threshold == "0.75"
                 series.append(line)

@@ -82,7 +82,7 @@ def cut_sheets(results: Path, media: Media) -> Sheets | None:
     """The cut sheets of a folder of results, those of validation videos first; None: there is
     none."""
     files = sorted(
-        (Path(results) / "cuts" / "sheets").glob("*.jpg"),
+        (Path(results) / "cuts" / "sheets").glob("[!.]*.jpg"),  # no leftovers of a killed run
         key=lambda path: ("valid" not in path.stem, path.name),
     )
     if not files:

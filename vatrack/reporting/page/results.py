@@ -23,7 +23,7 @@ from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.html import run_colour
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
-from vatrack.reporting.tables.runs import Run, predicts
+from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import run_data
@@ -72,7 +72,7 @@ class RunResults:
     Attributes:
         number: from 0, which decides the colour.
         key_metrics: the main ones; `why`: the chosen epoch and the reason.
-        curves: None without metrics.jsonl; `precision`: of details.json by level, then "IoU50".
+        curves: None without metrics.jsonl.
         views: the clips, None where none were drawn; `folder`: None for metrics given alone.
         measured: when its metrics were written, seconds since 1970.
     """
@@ -90,7 +90,6 @@ class RunResults:
     views: Views | None
     config: str
     environment: dict[str, str]
-    precision: dict[str, Any]
     commands: list[str] = field(default_factory=list)
     measured: float | None = None
 
@@ -118,13 +117,9 @@ def collect(runs: Sequence[Run]) -> list[RunResults]:
 
 def _results(number: int, run: Run, name: str) -> RunResults:
     folder = RunFolder(run.folder) if run.folder else None
-    training, details = {}, {}
-    if folder:
-        training = folder.read_training() if folder.training.is_file() else {}
-        details = _object(folder.details)
+    training = folder.read_training() if folder and folder.training.is_file() else {}
     choice = read_selection(folder.path) if folder else None
     epoch = choice.epoch if choice else None
-    precision = details.get("curves")
     has_log = folder is not None and folder.metrics_log.is_file()
     return RunResults(
         number,
@@ -140,14 +135,9 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         read_views(folder.path / "views") if folder else None,
         folder.config.read_text(encoding="utf-8") if folder and folder.config.is_file() else "",
         _environment(_object(folder.environment)) if folder else {},
-        _of_method(run, precision) if isinstance(precision, dict) else {},
         _commands(run.folder) if run.folder else [],
         folder.metrics.stat().st_mtime if folder and folder.metrics.is_file() else None,
     )
-
-
-def _of_method(run: Run, levels: dict[str, Any]) -> dict[str, Any]:
-    return {level: own for level, own in levels.items() if predicts(run.method, level)}
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 from vatrack.reporting.html.section import Cell, Line, Section, headings, text_style
 from vatrack.reporting.page.results import LABELS, RunResults, Shown
@@ -18,12 +19,12 @@ MOST_ROWS = 200  # of one table; more are in its CSV file
 
 
 def table_sections(
-    runs: Sequence[Run], *, means: bool = True
+    runs: Sequence[Run], folder: Path, *, means: bool = True
 ) -> tuple[list[Section], dict[str, list[tuple[str, Section]]]]:
     """The paper's four tables; and all others that have rows, by headings, each with its name below
-    its heading. Those of the video level come first."""
+    its heading. Those of the video level come first. `folder`: that of the page."""
     made = make_tables(runs, means=means)
-    paper = [to_section(table, MOST_ROWS) for table in sorted(made.paper, key=_order)]
+    paper = [_section(table, folder) for table in sorted(made.paper, key=_order)]
     # What is said of several tables stands below the last of them.
     paper = [
         replace(own, note=()) if own.note == following.note else own
@@ -36,13 +37,19 @@ def table_sections(
     }
     named = {
         heading: [
-            (_below(table, heading, runs), to_section(table, MOST_ROWS))
+            (_below(table, heading, runs), _section(table, folder))
             for table in tables
             if table.rows
         ]
         for heading, tables in further.items()
     }
     return paper, {heading: tables for heading, tables in named.items() if tables}
+
+
+def _section(table: Table, folder: Path) -> Section:
+    csv = f"tables/{table.name}.csv"
+    found = to_section(table, MOST_ROWS)
+    return replace(found, csv=csv) if (folder / csv).is_file() else found
 
 
 def _order(table: Table) -> tuple[bool, bool]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, load_run_config
 from vatrack.data.known_forms import METRICS, wants
-from vatrack.reporting.tables.checks import Metrics, check_metrics
-from vatrack.reporting.tables.details import Details, read_details
+from vatrack.reporting.checks import Metrics, check_metrics
+from vatrack.reporting.details import Details, check_details, read_details
 from vatrack.reporting.tables.sources import Source, find_runs, parse_key, run_key
 from vatrack.runs.fingerprint import without_seed_hash
 from vatrack.runs.folder import RunFolder
 
 DETAILS_FORM = "METHOD/BACKBONE[:LABEL]=details.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -147,20 +148,23 @@ def _with_details(sources: list[Source], text: str) -> list[Source]:
 
 def _read(source: Source) -> Run:
     metrics = _read_metrics(source.metrics)
-    details = read_details(source.details, metrics, source.metrics) if source.details else None
-    if details:
-        per_class, per_video = (
-            {level: values for level, values in by_level.items() if predicts(source.method, level)}
-            for by_level in (details.per_class, details.per_video)
+    details = None
+    if source.details:
+        details = read_details(source.details)
+        check_details(details, source.details, metrics, source.metrics)
+        details = replace(
+            details,
+            per_class=_predicted(source.method, details.per_class),
+            per_video=_predicted(source.method, details.per_video),
+            curves=_predicted(source.method, details.curves),
         )
-        details = Details(per_class, per_video, details.classes)
     settings, seed = _settings(source.folder) if source.folder else ("", None)
     return Run(
         source.method,
         source.backbone,
         source.label,
         source.dataset,
-        {key: value for key, value in metrics.items() if predicts(source.method, key)},
+        _predicted(source.method, metrics),
         details,
         source.folder,
         settings,
@@ -168,9 +172,14 @@ def _read(source: Source) -> Run:
     )
 
 
+def _predicted(method: Method, by_key: Mapping[str, T]) -> dict[str, T]:
+    """What is of masks that the method predicts."""
+    return {key: own for key, own in by_key.items() if predicts(method, key)}
+
+
 def predicts(method: Method, key: str) -> bool:
     """Whether a metric or a level ("image/visible_box") is of masks that the method predicts."""
-    masks = [part.removesuffix("_box") for part in key.split("/")][1:2]
+    masks = [name.removesuffix("_box") for name in key.split("/")][1:2]
     missing = set(MASK_TYPES) - set(method.masks)
     return missing.isdisjoint(masks) and not (missing and masks == ["hidden"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.checks import COUNTS, LOWEST_IS_BEST
+from vatrack.reporting.checks import COUNTS, LOWEST_IS_BEST
 from vatrack.reporting.tables.means import Measured, mean_rows, run_table
 from vatrack.reporting.tables.names import RUN_TEXTS, run_row
 from vatrack.reporting.tables.runs import Run

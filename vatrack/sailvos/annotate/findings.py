@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
 
@@ -134,12 +134,11 @@ def _not_from_masks(models: Path | None) -> dict[str, str]:
 def _warnings(total: Findings, models: Path | None) -> list[str]:
     lines = []
     if left_out := total.left_out:
-        named = [f"{model} {times}" for model, times in left_out.most_common(MODELS_NAMED)]
-        named += ["..."] * (len(left_out) > len(named))
+        named = few((f"{model} {n}" for model, n in left_out.most_common()), MODELS_NAMED)
         only = "only persons are annotated; give --models for other classes"
         lines.append(
             f"{f'models without a category in {models}' if models else only}; annotations "
-            f"skipped: {left_out.total()} of {counted(len(left_out), 'model')} ({', '.join(named)})"
+            f"skipped: {left_out.total()} of {counted(len(left_out), 'model')} ({named})"
         )
     for code, text in NOTES.items():
         if count := total.counts[code]:

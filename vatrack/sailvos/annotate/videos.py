@@ -162,7 +162,7 @@ def _plan_video(folder: Path, note: Note) -> Video:
 def _objects(folder: Path) -> Iterator[tuple[int, RawObject]]:
     for item in list_folder(folder):
         match = _OBJECT.fullmatch(item.name)
-        if match and item.is_dir():
+        if match and Path(item.path).is_dir():
             yield int(match[1]), RawObject(item.name, match[2])
 
 
@@ -172,5 +172,5 @@ def _first(missing: Sequence[str]) -> str:
 
 def find_models(raw: Path) -> set[str]:
     """The names of the models in all folders of a raw tree."""
-    folders = (Path(item.path) for item in list_folder(raw) if item.is_dir())
-    return {item.model for folder in folders for _, item in _objects(folder)}
+    folders = (Path(item.path) for item in list_folder(raw))
+    return {item.model for path in folders if path.is_dir() for _, item in _objects(path)}
