@@ -87,7 +87,7 @@ class Plan:
         self.train_json = str(dataset.train_json or f"{self.raw_folder}/train.json")
         self.valid_json = str(dataset.valid_json or f"{self.raw_folder}/valid.json")
         structure = "whole" if self.joint else dataset.clips.structure
-        self.cuts = [] if structure in ("detect", "whole") else [str(structure)]
+        self.given_structure = [] if structure in ("detect", "whole") else [str(structure)]
         # Content changes are measured where they decide about the cuts, or the sheets show them.
         self.detect = structure == "detect"
         self.measure = self.detect or (dataset.clips.curves and structure != "whole")
@@ -104,10 +104,11 @@ class Plan:
         Raises:
             InputError: a file or folder is missing.
         """
-        if self.cuts and not self.dataset.clips.fetch and not Path(self.cuts[0]).is_file():
+        given = self.given_structure
+        if given and not self.dataset.clips.fetch and not Path(given[0]).is_file():
             raise ConfigError(
                 "dataset.clips.structure",
-                f"{self.cuts[0]}: {no_such(self.cuts[0], 'file')}; set dataset.clips.fetch: true "
+                f"{given[0]}: {no_such(given[0], 'file')}; set dataset.clips.fetch: true "
                 "to download it, or correct the path",
             )
         if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
