@@ -149,12 +149,14 @@ def make_tiny_data(root: Path, **synthetic: int) -> TinyData:
 def tiny_run(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: TinyData
 ) -> tuple[RunConfig, Path]:
-    """A finished training of the method with two box heads."""
+    """A finished training of the method with two box heads, whoever asks for it first."""
+    from tests.models.small import full_trunks
     from vatrack.training.loop import train
 
     out = tmp_path_factory.mktemp("run")
     run = tiny_config(out).for_run(Method.VATRACK_2BBOX, Backbone.RESNET18)
-    train(run, tiny_data.annotations, tiny_data.images, out)
+    with full_trunks():
+        train(run, tiny_data.annotations, tiny_data.images, out)
     return run, out
 
 
@@ -255,6 +257,7 @@ FIRST = (
 # command or a subpackage keeps a quick test all the same.
 SLOW = (
     "tests/api/test_load.py::test_largest_side_and_half_precision",
+    "tests/api/test_load.py::test_what_an_import_says_is_logged",
     "tests/api/test_predictor.py::test_a_video_without_end_is_tracked_frame_by_frame",
     "tests/api/test_predictor.py::test_an_array_may_be_overwritten_by_its_maker",
     "tests/api/test_predictor.py::test_wherever_frames_come_from_the_objects_are_the_same",

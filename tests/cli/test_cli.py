@@ -355,41 +355,6 @@ def test_a_failed_training_job_is_code_1(
     )
 
 
-def test_help_and_wrong_options(vatrack) -> None:
-    code, shown, _ = vatrack("--help")
-    assert code == 0
-    stages = [
-        "config",
-        "synth",
-        "unpack",
-        "annotate",
-        "validate",
-        "index",
-        "fetch",
-        "cuts",
-        "clips",
-        "convert",
-    ]
-    stages += [
-        "launch",
-        "select",
-        "import-checkpoint",
-        "export",
-        "predict",
-        "evaluate",
-        "tables",
-        "figures",
-        "overlay",
-    ]
-    stages += ["mlflow-sync"]
-    for stage in stages:
-        assert stage in shown
-        assert vatrack(stage, "--help")[0] == 0
-    code, _, errors = vatrack("predict", "--no-such-option")
-    assert code == 2
-    assert "Traceback" not in errors
-
-
 HEAVY = {
     *("cv2", "matplotlib", "mlflow", "numpy", "pandas", "PIL"),
     *("plotly", "pooch", "requests", "scipy", "torch"),

@@ -29,7 +29,7 @@ from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.inference import clips, predictor
 from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
-from vatrack.inference.tracker import QuasiDenseTracker, Tracked
+from vatrack.inference.tracker import QuasiDenseTracker, TrackedRows
 from vatrack.weights.checkpoint import load, restored
 
 
@@ -175,7 +175,7 @@ def test_float32_changes_no_bit_and_bfloat16_stays_close(
     tracked: list[bool] = []
     update = QuasiDenseTracker.update
 
-    def watched(self: QuasiDenseTracker, *arguments: Any) -> Tracked:
+    def watched(self: QuasiDenseTracker, *arguments: Any) -> TrackedRows:
         tracked.append(torch.is_autocast_enabled("cpu"))
         boxes, scores, _, embeddings, _ = arguments
         assert {boxes.dtype, scores.dtype, embeddings.dtype} == {torch.float32}
@@ -256,13 +256,13 @@ def test_frames_in_batches_give_the_same_objects(
 ) -> None:
     """Row for row; of larger batches a convolution may round the last bits otherwise."""
     alone = predicted(tiny_run, three_clips, tmp_path / "alone.jsonl")
-    original = predictor.Predictor.__init__
+    original = predictor.FramePredictor.__init__
 
-    def computing_ahead(self: predictor.Predictor, *arguments: Any) -> None:
+    def computing_ahead(self: predictor.FramePredictor, *arguments: Any) -> None:
         original(self, *arguments)
         self.ahead = ahead
 
-    monkeypatch.setattr(predictor.Predictor, "__init__", computing_ahead)
+    monkeypatch.setattr(predictor.FramePredictor, "__init__", computing_ahead)
     together = predicted(tiny_run, three_clips, tmp_path / "batches.jsonl", batch_frames=4)
     lines = [list(map(json.loads, content.splitlines())) for content in (alone, together)]
     for line, other in zip(*lines, strict=True):

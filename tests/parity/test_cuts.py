@@ -63,7 +63,7 @@ def test_cuts(case: Case, tmp_path: Path) -> None:
         assert files == sorted(case.json("images"))
     else:
         write_structure(ClipsConfig(structure="whole"), index, None, structure)
-    plan = plan_clips(official, read_json(structure))
+    plan = plan_clips(official, read_json(structure), structure)
     items = [entry.value for entry in read_lists(official.path) if entry.section == "annotations"]
     numbers = zip(plan.rows.tolist(), plan.clips.tolist(), plan.instances.tolist(), strict=True)
     annotations = [regroup(items[row], clip, instance) for row, clip, instance in numbers]

@@ -188,7 +188,7 @@ def main() -> None:
     print(*kills.problems, sep="\n")
     if kills.problems:
         again = f"make kill-test SEED={options.seed} KILLS={options.kills}"
-        raise SystemExit(f"`{again}` makes the same disturbances again")
+        raise SystemExit(f"`{again}` draws the same disturbances; their moments vary with the load")
 
 
 if __name__ == "__main__":

@@ -168,7 +168,8 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
     whole, out = tmp_path / "whole", tmp_path / "interrupted"
     finish(start(run, tiny_data, whole), whole)
     started = start(run, tiny_data, out)
-    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 2)
+    begun = (out / "metrics.jsonl").exists
+    wait_for(lambda: begun() and len(lines(out)) >= 2, process=started[1])
     os.kill(started[1].pid or 0, signal.SIGTERM)
     for process in started:
         process.join(60)

@@ -327,15 +327,15 @@ def _validate_slowly(validating: Path, obeyed: Path) -> None:
         sys.exit(3)
 
     signal.signal(signal.SIGUSR2, obey)
-    original = predictor.Predictor._detect
+    original = predictor.FramePredictor._detect
 
-    def detect(self: predictor.Predictor, inputs: list[tuple[int, Any]]) -> Any:
+    def detect(self: predictor.FramePredictor, inputs: list[tuple[int, Any]]) -> Any:
         if inputs[0][0] == 1:
             validating.touch()
             time.sleep(100)
         return original(self, inputs)
 
-    predictor.Predictor._detect = detect  # type: ignore[method-assign]
+    predictor.FramePredictor._detect = detect  # type: ignore[method-assign]
 
 
 def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so(

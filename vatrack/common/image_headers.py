@@ -34,13 +34,15 @@ FORMATS = {
     b"GIF8": "a GIF image",
     b"II*\0": "a TIFF image",
     b"MM\0*": "a TIFF image",
-    b"RIFF": "a WebP image",
     b"BM": "a BMP image",
     PNG: "a PNG image",
     b"PK\3\4": "a zip archive",
     b"\x1f\x8b": "compressed with gzip",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
 }
+
+# What the form after its size says of a RIFF file; others (AVI) are nobody's image.
+RIFF = {b"WEBP": "a WebP image", b"WAVE": "a WAV sound file"}
 
 _BITFIELDS = 3  # compression of BMP pixels
 _LAYOUTS = ("BGR;16", "BGR;15", "BGRX", "BGRA")  # that OpenCV decodes as they are meant
@@ -98,6 +100,8 @@ def name_format(head: bytes) -> str | None:
     for magic, name in FORMATS.items():
         if head.startswith(magic):
             return name
+    if head.startswith(b"RIFF"):
+        return RIFF.get(head[8:12])
     text = head.isascii() and all(byte >= 32 or byte in b"\t\n\r" for byte in head)
     return "text" if head and text else None
 

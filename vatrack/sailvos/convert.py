@@ -89,7 +89,7 @@ def convert_files(
         refuse_same_file(out, dataset.raw)
     data = read_official(official)
     numbers = category_numbers(data, dataset.class_list)
-    plan = plan_clips(data, read_structure(structure))
+    plan = plan_clips(data, read_structure(structure), structure)
     if not len(plan.images):
         raise InputError(
             f"{official}: none of its images is in a clip of {structure}; give files of the same "

@@ -147,11 +147,9 @@ class Notes:
 
     def __init__(self, folder: Path, strip: int) -> None:
         self.path, self._strip = folder / f".{RESERVED}.json", strip
-        self.by_path: dict[str, dict[str, Any]] = {}  # by the archive's path
-        if not self.path.exists():
-            return
+        self.by_path: dict[str, dict[str, Any]]  # by the archive's path
         try:
-            self.by_path = read_json(self.path)["archives"]
+            self.by_path = read_json(self.path)["archives"] if self.path.exists() else {}
             if {type(e[key]) for e in self.by_path.values() for key in ("files", "bytes")} - {int}:
                 raise TypeError
         except (InputError, TypeError, LookupError, AttributeError):
