@@ -18,8 +18,8 @@ from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.forms import form_maker
 from vatrack.data.frames import AnnotationFile
-from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.categories import category_numbers, renumber
+from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.official import AnnotationTable, Official
 from vatrack.sailvos.structure import source_video
 

@@ -24,7 +24,7 @@ from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
 from .jobs import CutJobs, Shards
-from .names import CLASS_TABLES, FIGURES, FORMS, RUN, TABLES, VIDEO_TABLES
+from .names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES
 
 # Of a rendered set: what one process does with so many takes no longer than to start two.
 SMALL_FRAMES = 1000
@@ -75,7 +75,7 @@ class Plan:
             for name in self.mask_types
         )
         own = dict.fromkeys(["joint.json", *(f"{m.form}.json" for m in self.config.methods)])
-        self.forms = [*own, *self.track_files] if self.joint else list(FORMS)
+        self.forms = [*own, *self.track_files] if self.joint else list(FORM_FILES)
         self.raw_folder = str(dataset.images or dataset.raw or f"{self.root}/raw")
         rendered = dataset.synthetic
         frames = (rendered.train_videos + rendered.valid_videos) * rendered.frames
