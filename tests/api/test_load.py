@@ -74,6 +74,19 @@ def test_what_an_import_says_is_logged(
     assert told["WARNING"].startswith(f"{path}: the file has different names for 1 class, first: ")
 
 
+def test_a_published_file_with_running_means_or_a_prefix(tmp_path: Path) -> None:
+    plain = tensors(Method.VATRACK, Backbone.RESNET18)
+    means = {f"ema_{name.replace('.', '_')}": value + 1 for name, value in plain.items()}
+    path = write_published(tmp_path / "means.pth", plain | means, "wrapped")
+    first, second = (
+        load(path, device="cpu", key=key).model.roi_head.track_head.fc_embed.bias
+        for key in (None, "ema_")
+    )
+    assert torch.equal(first + 1, second)
+    path = write_published(tmp_path / "module.pth", plain, "parallel")
+    assert load(path, device="cpu").method == "vatrack"
+
+
 def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
     text, other = tmp_path / "notes.pt", tmp_path / "other.pt"
     text.write_text("no weights")

@@ -422,7 +422,7 @@ def test_texts_that_are_read_together_are_those_read_alone(
     random = np.random.default_rng(0)
     path = tmp_path / "file"
     path.write_bytes(b"\xef\xbb\xbf" + random.integers(0, 256, 3000).astype(np.uint8).tobytes())
-    monkeypatch.setattr(json_lists, "TOGETHER", together)
+    monkeypatch.setattr(json_lists, "READ_TOGETHER", together)
     texts = Texts(path)
     for _ in range(200):
         starts = random.integers(0, 2900, random.integers(0, 30))

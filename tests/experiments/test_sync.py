@@ -219,6 +219,17 @@ def test_a_folder_reached_by_another_path_is_no_copy(results: Path, folder: Path
     assert sync(link).run_id == run_id
 
 
+def test_a_copy_whose_original_may_not_be_seen_counts_as_moved(
+    tmp_path: Path, closed: Path
+) -> None:
+    original = begin(tmp_path, resume=False)
+    known = json.loads((tmp_path / "mlflow.json").read_text()) | {
+        "folder": str(closed / "runs/run")
+    }
+    (tmp_path / "mlflow.json").write_text(json.dumps(known))
+    assert identify(tmp_path) == original
+
+
 def test_results_that_were_moved_keep_their_store(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new place"
     folder = make_run(old / "mini/runs/run", config(old), lines=3)
@@ -247,10 +258,11 @@ def test_results_that_were_moved_keep_their_store(tmp_path: Path) -> None:
         ("old/mlartifacts", (), True),  # moved before any artifact arrived
         ("old/mlartifacts", ("old/mlartifacts",), False),  # the file was copied, they were not
         ("elsewhere", ("new/mlartifacts",), False),  # where somebody wanted them
+        ("closed/mlartifacts", (), True),  # of somebody whose folders may not be entered
     ],
 )
 def test_addresses_of_artifacts_are_corrected_only_where_they_moved(
-    tmp_path: Path, kept: str, exist: tuple[str, ...], corrected: bool
+    tmp_path: Path, closed: Path, kept: str, exist: tuple[str, ...], corrected: bool
 ) -> None:
     for folder in ("new", *exist):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from multiprocessing import active_children
 from pathlib import Path
@@ -19,8 +22,9 @@ from pycocotools import mask as rle_tools
 
 from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, read_yaml, write_json
+from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.value_files import read_json, read_yaml
 from vatrack.config import InferenceConfig, RunConfig
 from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
@@ -244,6 +248,22 @@ def test_neither_processes_nor_mask_workers_change_a_byte(
     assert predicted(tiny_run, three_clips, tmp_path / "5.jsonl", 5) == alone, "fewer clips"
     assert predicted(tiny_run, three_clips, tmp_path / "m.jsonl", 1, mask_workers=2) == alone
     assert active_children() == []
+
+
+def killed_encode(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_mask_worker_is_told_with_its_setting(
+    tiny_run: tuple[RunConfig, Path],
+    three_clips: TinyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clips, "_encode", killed_encode)
+    told = r"was killed.*; lower compute\.mask_workers \(now 2; 0: none\)$"
+    with pytest.raises(BrokenProcessPool, match=told):
+        predicted(tiny_run, three_clips, tmp_path / "m.jsonl", 1, mask_workers=2)
 
 
 @pytest.mark.parametrize("ahead", [0, 1])

@@ -8,8 +8,9 @@ import cv2
 import pytest
 
 from tests.parity.golden import Case, cases
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
 from vatrack.common.json_lists import read_lists
+from vatrack.common.value_files import read_json
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.clips import build_clip_tree
 from vatrack.sailvos.cuts import score_video_file, write_structure

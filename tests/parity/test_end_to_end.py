@@ -14,6 +14,7 @@ import pytest
 import torch
 from pycocotools import mask as rle_tools
 
+from tests.inference.bitmaps import paste
 from tests.parity.golden import Case, cases
 from tests.parity.measure import (
     EXACT,
@@ -31,7 +32,6 @@ from vatrack.config import ComputeConfig, InferenceConfig, TrackerConfig
 from vatrack.data.frames import Frame
 from vatrack.data.input_frames import InputFrame
 from vatrack.data.transforms import rgb_planes, stack_padded
-from vatrack.inference.paste import paste
 from vatrack.inference.predictor import FramePredictor, TrackedFrame
 from vatrack.models.detector import Detector
 from vatrack.models.prepared import prepare

@@ -27,9 +27,10 @@ from tests.conftest import Mini
 from tests.sailvos.official import HEIGHT, STRUCTURE, WIDTH, mask, official
 from tests.sailvos.random_subsets import plainly_regrouped, subsets
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
-from vatrack.common.mask_forms import decode_runs
+from vatrack.common.files import write_json
 from vatrack.common.mask_types import MaskType
+from vatrack.common.rle import decode
+from vatrack.common.value_files import read_json
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import form_files, store, store_writer
@@ -743,7 +744,7 @@ def test_masks_of_every_form_become_canonical(tmp_path: Path, form: str) -> None
     bitmap = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
     bitmap[1:5, 2:7] = 1
     code = rle_tools.encode(bitmap)["counts"]
-    runs = decode_runs(code)
+    runs = decode(code)
     given: Any = {
         "runs": {"size": [HEIGHT, WIDTH], "counts": runs},
         "polygons": [[2, 1, 7, 1, 7, 5, 2, 5]],

@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.conftest import TinyData, make_tiny_data
 from tests.training.interrupted import differences, finish, short_run, start
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 
 # What is done, to whom, and how often among ten times.

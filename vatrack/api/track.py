@@ -111,7 +111,8 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         folder = out / source.name
         if not folder.exists():
             continue
-        if any(check_target(folder, folder=True).iterdir()) and not settings.overwrite:
+        there = check_target(folder, folder=True, beside=True)
+        if any(there.iterdir()) and not settings.overwrite:
             raise InputError(
                 f"{folder}: already has results; choose another output folder, or replace "
                 "them with --overwrite (in Python overwrite=True)"

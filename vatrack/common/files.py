@@ -23,33 +23,15 @@ from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.locks import opened_folder
 from vatrack.common.special_files import followed, refuse_special
-from vatrack.common.text_files import open_text, unpacked
-from vatrack.common.value_files import read_json, read_yaml
-
-__all__ = [
-    "atomic_directory",
-    "atomic_path",
-    "check_target",
-    "create_text",
-    "naming_full_disk",
-    "open_text",
-    "read_json",
-    "read_yaml",
-    "refuse_other_files",
-    "require_ending",
-    "require_json",
-    "require_lines",
-    "scratch_directory",
-    "unpacked",
-    "write_json",
-    "write_text",
-    "write_yaml",
-]
 
 
-def check_target(path: Path | str, *, folder: bool = False) -> Path:
+def check_target(path: Path | str, *, folder: bool = False, beside: bool = False) -> Path:
     """The path of something that is to be written, with the folder that it will be in; long work
     calls this before it starts.
+
+    Args:
+        folder: it is a folder, which is written in.
+        beside: and it, or what goes into it, is made under another name beside it.
 
     Raises:
         InputError: a file is where a folder must be, or the other way round; or it is a device, a
@@ -70,9 +52,10 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
             "another name for the output"
         )
     if (target := followed(path)) != path:
-        check_target(target, folder=folder)
-    written_in = path if path.is_dir() else path.parent
-    if not os.access(written_in, os.W_OK | os.X_OK):
+        check_target(target, folder=folder, beside=beside)
+        return path
+    places = {path if path.is_dir() else path.parent} | ({path.parent} if beside else set())
+    if not all(os.access(place, os.W_OK | os.X_OK) for place in places):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return path
 
@@ -191,7 +174,7 @@ def check_replaced(path: Path | str) -> Path:
     Raises:
         InputError: see `check_target`; or it is the working folder.
     """
-    path = followed(check_target(path, folder=True))
+    path = followed(check_target(path, folder=True, beside=True))
     if path.resolve() == Path.cwd():
         raise InputError(f"{path}: is the working folder; choose a new folder for the output")
     return path

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BMP = b"BM"
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
-AGAIN = "unpack or copy it again"
+RECOPY = "unpack or copy it again"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
 HEADER_BYTES = 64  # enough to know a format by
@@ -91,7 +91,7 @@ def open_regular(path: Path) -> BinaryIO:
     mode = Path(path).stat().st_mode
     if not stat.S_ISREG(mode):
         found = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise bad_image(path, "unreadable", f"is {found}, not a file; {AGAIN}")
+        raise bad_image(path, "unreadable", f"is {found}, not a file; {RECOPY}")
     return Path(path).open("rb")
 
 
@@ -122,7 +122,7 @@ def read_header(path: Path) -> Header:
                 turned=_orientation(image) in range(2, 9),
             )
     except OSError as error:
-        text = f"cannot be read ({error.strerror}); {AGAIN}"
+        text = f"cannot be read ({error.strerror}); {RECOPY}"
         raise bad_image(path, "unreadable", text) from None
 
 
@@ -161,18 +161,18 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     head = stream.read(HEADER_BYTES)
     size = stream.seek(0, os.SEEK_END)
     if not head:
-        raise bad_image(path, "empty", f"is empty; {AGAIN}")
+        raise bad_image(path, "empty", f"is empty; {RECOPY}")
     kind = next((magic for magic in (BMP, PNG, JPEG) if head.startswith(magic)), None)
     if kind is None:
         found = name_format(head)
         but = f", but {found}" if found else ""
-        fix = "convert it to PNG" if found and found.endswith("image") else AGAIN
+        fix = "convert it to PNG" if found and found.endswith("image") else RECOPY
         raise bad_image(path, "format", f"is not a BMP, PNG or JPEG image{but}; {fix}")
     stream.seek(0)
     image = _open(path, kind, stream)
     width, height = image.size
     if width * height > MOST_PIXELS:
-        text = f"its header says {width} x {height} pixels; {AGAIN}"
+        text = f"its header says {width} x {height} pixels; {RECOPY}"
         raise bad_image(path, "undecodable", text)
     if kind == BMP:
         _check_bmp(path, image, head, stream.tell(), size)
@@ -183,9 +183,9 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     rest = stream.read()
     if not image.tile or ENDS[kind] not in rest:
         if kind == PNG and image.tile and rest[-8:-4] == b"IEND":
-            text = f"damaged, the checksum of its end is wrong; {AGAIN}"
+            text = f"damaged, the checksum of its end is wrong; {RECOPY}"
             raise bad_image(path, "undecodable", text)
-        raise bad_image(path, "cut-off", f"truncated, its data has no end; {AGAIN}")
+        raise bad_image(path, "cut-off", f"truncated, its data has no end; {RECOPY}")
     stream.seek(0)
     if kind == PNG and ANIMATED in stream.read(start):
         text = "is an animated PNG; save its frames as separate files"
@@ -220,8 +220,10 @@ def _open(path: Path, kind: bytes, stream: BinaryIO) -> ImageFile:
         if isinstance(error, OSError) and error.errno:
             raise
         if not stream.read(1):
-            raise bad_image(path, "cut-off", f"truncated inside its header; {AGAIN}") from None
-        text = f"its header is damaged or not supported ({error!s:.80}); {AGAIN}, or save it as PNG"
+            raise bad_image(path, "cut-off", f"truncated inside its header; {RECOPY}") from None
+        text = (
+            f"its header is damaged or not supported ({error!s:.80}); {RECOPY}, or save it as PNG"
+        )
         raise bad_image(path, "undecodable", text) from None
 
 
@@ -239,14 +241,14 @@ def _check_bmp(path: Path, image: ImageFile, head: bytes, begin: int, size: int)
     """
     whole, start = (int.from_bytes(head[at : at + 4], "little") for at in (2, 10))
     if start < begin:
-        text = f"its header places the pixel data at byte {start}, inside the header; {AGAIN}"
+        text = f"its header places the pixel data at byte {start}, inside the header; {RECOPY}"
         raise bad_image(path, "undecodable", text)
     settings: Any  # the raw mode, and of plain pixels the bytes of a row
     codec, _, _, settings = image.tile[0]
     # The header's own size may be wrong, and is believed only where nothing else tells the length.
     needed = whole if codec == "bmp_rle" else start + settings[1] * image.height
     if size < needed:
-        text = f"truncated, {size} of {counted(needed, 'byte')}; {AGAIN}"
+        text = f"truncated, {size} of {counted(needed, 'byte')}; {RECOPY}"
         raise bad_image(path, "cut-off", text)
     if image.info["compression"] == _BITFIELDS and settings[0] not in _LAYOUTS:
         text = "has an unsupported bit layout; save it as PNG or 24-bit BMP"

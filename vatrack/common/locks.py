@@ -107,8 +107,8 @@ def filling(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def shared(file: int | IO[Any]) -> Iterator[None]:
-    """Holds the lock of an open file beside others that do; not where one holds it alone."""
-    with _flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB):
+    """Holds the lock of an open file beside others that do; waits while one holds it alone."""
+    with _flock(file, fcntl.LOCK_SH):
         yield
 
 

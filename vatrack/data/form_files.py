@@ -29,7 +29,7 @@ def check_folder(out: Path, *sources: Path) -> Path:
     Raises:
         InputError: it is a file; or one of the files would be written over a source.
     """
-    out = check_target(out, folder=True)
+    out = check_target(out, folder=True, beside=True)
     for name in NAMES:
         refuse_same_file(out / name, *sources)
     return out

@@ -22,16 +22,11 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import (
-    check_target,
-    create_text,
-    read_json,
-    scratch_directory,
-    write_json,
-)
+from vatrack.common.files import check_target, create_text, scratch_directory, write_json
 from vatrack.common.json_types import Json
 from vatrack.common.locks import filling
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.value_files import read_json
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
 

@@ -43,7 +43,9 @@ def predict_frames(
     loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute, pin=pin)
     inputs = ((number, item) for (number, _), item in zip(frames, loaded, strict=True))
     tracked = FramePredictor(model, run.inference, device, run.compute).track(inputs)
-    found = ordered_map(_encode, tracked, _mask_workers(run, device), run.inference.mask_threshold)
+    workers, threshold = _mask_workers(run, device), run.inference.mask_threshold
+    fewer = f"lower compute.mask_workers (now {workers}; 0: none)"
+    found = ordered_map(_encode, tracked, workers, threshold, fewer)
     yield from (with_category_ids(predictions, category_ids) for predictions in found)
 
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, read_json, replace_folder, write_json
+from vatrack.common.files import naming_full_disk, replace_folder, write_json
 from vatrack.common.locks import only_run
 from vatrack.common.signals import saying_what_is_kept
+from vatrack.common.value_files import read_json
 
 # Says in a tree, also in a half-made one, what it is made from.
 NOTE = ".made-from.json"

@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import Mini
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.config.categories import CATEGORIES
 from vatrack.sailvos.annotate.models import read_models, resolve_models
 from vatrack.synthetic.render import model_name

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import open_text
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
+from vatrack.common.text_files import open_text
 from vatrack.config.categories import CATEGORIES
 
 # Model id (None: not given) and category id (None: none of the 24).

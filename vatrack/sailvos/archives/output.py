@@ -12,7 +12,8 @@ from typing import Any
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.sailvos.archives.members import Member
 from vatrack.sailvos.archives.volumes import Archive
 from vatrack.sailvos.layout import folded
