@@ -19,8 +19,8 @@ from vatrack.common.value_files import read_json
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.forms import form_maker
 from vatrack.data.frames import AnnotationFile
+from vatrack.sailvos.categories import category_numbers, renumber
 from vatrack.sailvos.convert import convert_files
-from vatrack.sailvos.forms import category_numbers, renumber
 from vatrack.sailvos.official import AnnotationTable, Official
 from vatrack.sailvos.structure import source_video
 

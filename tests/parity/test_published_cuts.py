@@ -157,7 +157,7 @@ def test_comparison_with_a_changed_copy(
     write_json(own, clips)
     found = compare_files(PUBLISHED, own)
     assert found.equal
-    text = str(found)
+    text = found.describe(10)
     assert "entries that are not clips: 205 empty and 204 without __" in text
     assert f"no difference: 204 videos, {CLIPS} clips, {CLIPS - 204} cuts in both" in text
 
@@ -171,7 +171,7 @@ def test_comparison_with_a_changed_copy(
     write_json(own, changed)
     found = compare_files(PUBLISHED, own)
     assert not found.equal
-    shown = str(found).splitlines()
+    shown = found.describe(10).splitlines()
     assert (
         shown[2]
         == f"same in both: 201 videos, {CLIPS - 4} clips, {CLIPS - 204 - 2} cuts; videos that "

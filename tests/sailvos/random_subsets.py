@@ -1,4 +1,4 @@
-"""Random official annotations with a dictionary of clips, and what regrouping makes of them,
+"""Random official annotations with a clip dictionary, and what regrouping makes of them,
 written as plainly as it goes."""
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def plainly_regrouped(structure: dict[str, list[str]], data: Json) -> Json:
 
 @st.composite
 def subsets(draw: st.DrawFn) -> tuple[dict[str, list[str]], Json]:
-    """A dictionary of clips and annotations that fit together, everything in any order and under
+    """A clip dictionary and annotations that fit together, everything in any order and under
     any numbers."""
     data: Json = {**official({}), "videos": [], "images": [], "annotations": []}
     structure: dict[str, list[str]] = {"other__9": ["000003.bmp"], "other": ["000003.bmp"]}

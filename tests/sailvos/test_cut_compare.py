@@ -1,4 +1,4 @@
-"""Where two dictionaries of clips differ."""
+"""Where two clip dictionaries differ."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_text_and_file(tmp_path: Path) -> None:
     assert "  clips only in A: a__9 (10 frames)" in lines
     assert lines[-1] == "... and 7 more videos"
     assert "v:" not in lines
-    shown = str(found).splitlines()
+    shown = found.describe(10).splitlines()
     assert "  clips with different frames: v__12 (0 only in A, 5 only in B)" in shown
     assert "  cuts only in A, before frames: 000008" in shown
     full = read_json(tmp_path / "out.json")
@@ -162,5 +162,5 @@ def test_exit_codes(
 def test_bad_input_is_named(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", A)
     write_json(tmp_path / "b.json", ["v__5"])
-    with pytest.raises(InputError, match=r"b\.json: not a dictionary of clips"):
+    with pytest.raises(InputError, match=r"b\.json: not a clip dictionary"):
         compare_files(tmp_path / "a.json", tmp_path / "b.json")

@@ -1,4 +1,4 @@
-"""Content scores and the dictionary of clips, the published one among them."""
+"""Content scores and the clip dictionary, the published one among them."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def test_structures(tree: Path) -> None:
         ({"a__11": [*files(3, 14), "000003.bmp"]}, "clip a__11 lists a file more than once"),
         ({"a__11": ["../../x.bmp"]}, "clip a__11: '../../x.bmp' is not allowed as the name"),
         ({"../a__11": files(3, 14)}, "'../a__11' is not allowed as the name"),
-        ({"a__11": "000003.bmp"}, "not a dictionary of clips"),
-        ([1], "not a dictionary of clips"),
+        ({"a__11": "000003.bmp"}, "not a clip dictionary"),
+        ([1], "not a clip dictionary"),
     ],
 )
 def test_bad_dictionaries(tree: Path, given: object, message: str) -> None:
@@ -161,7 +161,7 @@ def test_bad_scores(tree: Path) -> None:
     def detect(scores: Path | None) -> None:
         write_structure(ClipsConfig(), tree / "index.json", scores, tree / "out.json")
 
-    with pytest.raises(InputError, match="--scores"):
+    with pytest.raises(InputError, match=r"dataset\.clips\.structure: is detect; give .* --scores"):
         detect(None)
     with pytest.raises(InputError, match=r"empty/a\.json: no such file"):
         detect(tree / "empty")

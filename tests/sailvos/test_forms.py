@@ -14,7 +14,7 @@ from vatrack.common.files import write_json
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.classes import ClassList
 from vatrack.data.forms import FORMS, form_maker
-from vatrack.sailvos.forms import category_numbers, renumber
+from vatrack.sailvos.categories import category_numbers, renumber
 from vatrack.sailvos.official import Official, read_official
 
 BOX, BOX_VISIBLE = [1.0, 1.0, 5.0, 4.0], [1.0, 1.0, 2.0, 4.0]

@@ -9,15 +9,22 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
+import jinja2
 import yaml
 from snakemake.api import SnakemakeApi
+from snakemake.io import is_flagged
+from snakemake.report import auto_report
 from snakemake.settings.types import (
     ConfigSettings,
     DAGSettings,
     ExecutionSettings,
+    GlobalReportSettings,
     OutputSettings,
     ResourceSettings,
 )
@@ -75,9 +82,47 @@ class Workflow:
         """
         return self._execute(None, targets, force)
 
+    def provenance(self) -> dict[str, set[str]]:
+        """The texts of Snakemake's own report as HTML: of the page (""), and of each category.
+
+        The results are put there as empty files. Snakemake takes a name that is not defined for an
+        empty one; here it is an error.
+        """
+        texts: dict[str, set[str]] = {}
+
+        def collect(*given: Any, **_: Any) -> Any:
+            results, page = given[1], given[-1]
+            texts[""] = {page}
+            for category, parts in results.items():
+                texts[category.name] = {file.caption for part in parts.values() for file in part}
+            return SimpleNamespace(render=lambda: None)
+
+        strict = partial(jinja2.Environment, undefined=jinja2.StrictUndefined)
+        with self._executed("dryrun") as workflow, patch("jinja2.Environment", strict):
+            for file in (file for job in workflow.dag.jobs for file in job.output):
+                if is_flagged(file, "report"):
+                    Path(file).parent.mkdir(parents=True, exist_ok=True)
+                    Path(file).touch()
+            workflow.iocache.deactivate()
+            plugin, settings = SimpleNamespace(reporter=collect), GlobalReportSettings()
+            workflow.async_run(auto_report(workflow.dag, plugin, None, settings))
+        return texts
+
     def _execute(
         self, executor: str | None, targets: tuple[str, ...], force: tuple[str, ...]
     ) -> Counter[str]:
+        with self._executed(executor, targets, force) as workflow:
+            jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+            return Counter(job.rule.name for job in jobs if job.rule.name != "all")
+
+    @contextlib.contextmanager
+    def _executed(
+        self,
+        executor: str | None,
+        targets: tuple[str, ...] = (),
+        force: tuple[str, ...] = (),
+    ) -> Iterator[Any]:
+        """Snakemake's workflow after a run, in its folder."""
         with (
             _kept_working_directory(),
             SnakemakeApi(OutputSettings(dryrun=executor == "dryrun", show_failed_logs=True)) as api,
@@ -94,8 +139,7 @@ class Workflow:
                 pseudo_executor=executor,
                 execution_settings=ExecutionSettings(lock=executor is None),
             )
-            jobs = workflow._workflow.dag.needrun_jobs(exclude_finished=False)
-            return Counter(job.rule.name for job in jobs if job.rule.name != "all")
+            yield workflow._workflow
 
 
 def _merged(old: Any, new: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("served")
 
 @pytest.fixture
 def mirror(tiny: Workflow) -> dict[str, Any]:
-    """A dictionary of cuts on disk, in the published form, and the config that fetches it; the raw
+    """A clip dictionary on disk, in the published form, and the config that fetches it; the raw
     set is rendered."""
     tiny.run("results/tiny/raw")
     clips = {

@@ -10,7 +10,7 @@ from vatrack.data import known_forms as forms
 from vatrack.runs.folder import RunFolder
 
 # What a command writes, by function and option.
-FORMS = {
+WRITTEN = {
     "evaluate out": (forms.METRICS, forms.SHARD),
     "evaluate details": (forms.DETAILS,),
     "merge_evaluations out": (forms.METRICS,),
@@ -64,7 +64,7 @@ def refuse_lost_file(command: str, option: str, target: Path) -> None:
         owned = of_run or (results and name == "config")
         if owned and target.name == getattr(folder, name).name and command not in commands:
             _refuse(option, target, f"belongs to the {'run' if of_run else 'results'} there")
-    own = {form.what for form in FORMS.get(f"{command} {option}", ())}
+    own = {form.what for form in WRITTEN.get(f"{command} {option}", ())}
     found = forms.form_of(target)
     if found and found.what not in own and (found in forms.DATA or command in STRICT):
         _refuse(option, target, f"is {found.what}")

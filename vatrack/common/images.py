@@ -20,8 +20,8 @@ from vatrack.common.image_headers import RECOPY, bad_image, open_regular, read_h
 ImageArray = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 # Raw frames are BMP; trees in which they were converted are read just as well.
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
-
-FORMS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+# As messages list them.
+ENDINGS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 
 if logging := getattr(cv2.utils, "logging", None):
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # our own messages name the file, OpenCV's do not
@@ -44,10 +44,10 @@ def existing_image(path: Path) -> Path:
         if found.is_file():
             return found
     if not path.exists():
-        fix = RECOPY if named else f"frames must be {FORMS} files: correct its name"
+        fix = RECOPY if named else f"frames must be {ENDINGS} files: correct its name"
         raise bad_image(path, "missing", f"no such frame; {fix}")
     read_header(path)  # raises, if it is no image at all
-    raise bad_image(path, "format", f"frames must be {FORMS} files; correct its name")
+    raise bad_image(path, "format", f"frames must be {ENDINGS} files; correct its name")
 
 
 def image_exists(path: Path) -> bool:

@@ -29,7 +29,6 @@ class LocalJob:
     started: int | None
     process: subprocess.Popen[Any] | None = None
     news: str = ""
-    where = "this machine"
 
     def alive(self, interrupted: Callable[[], bool] = never) -> bool:
         """Whether the process still runs. (That is known at once.)"""

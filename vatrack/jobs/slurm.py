@@ -55,8 +55,6 @@ def require_slurm(wanted: str, instead: str, *, key: str = "") -> None:
 class SlurmJob:
     """A job of SLURM, by its id."""
 
-    where = "SLURM"
-
     def __init__(self, job_id: str) -> None:
         self.id = job_id
         self.news = ""  # what it does, in words

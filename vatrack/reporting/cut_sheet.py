@@ -58,7 +58,7 @@ class CutSheet:
 class Cuts:
     """What sheets are drawn from; index and structure are read once.
 
-    `raw`: raw tree; `index`: from `vatrack index`; `structure`: dictionary of clips; `scores`:
+    `raw`: raw tree; `index`: from `vatrack index`; `structure`: clip dictionary; `scores`:
     score file of the video, or the folder of score files, None: no curve; `threshold`: content
     score that makes a cut, drawn as a line.
     """
@@ -76,7 +76,7 @@ class Cuts:
 
     @cached_property
     def clips(self) -> dict[str, list[str]]:
-        """The content of the dictionary of clips."""
+        """The content of the clip dictionary."""
         return usable_clips(read_structure(self.structure))
 
 

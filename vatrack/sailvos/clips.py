@@ -21,7 +21,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import check_replaced, refuse_other_files
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import (
-    FORMS,
+    ENDINGS,
     SUFFIXES,
     check_image,
     is_frame,
@@ -145,7 +145,7 @@ def _find_frames(
             stem, dot, suffix = name.rpartition(".")
             if dot + suffix.lower() not in SUFFIXES:
                 raise InputError(
-                    f"{structure}: clip {clip}: {name} is not a {FORMS} file; correct its name"
+                    f"{structure}: clip {clip}: {name} is not a {ENDINGS} file; correct its name"
                 )
             found = (
                 name

@@ -33,7 +33,7 @@ from vatrack.data.form_files import (
     write_head,
 )
 from vatrack.data.forms import FORMS
-from vatrack.sailvos.forms import category_numbers, renumber
+from vatrack.sailvos.categories import category_numbers, renumber
 from vatrack.sailvos.official import Official, read_official
 from vatrack.sailvos.regroup import ClipPlan, plan_clips
 from vatrack.sailvos.rewrite import Piece, Settings, forms_of, tracks_of

@@ -1,4 +1,4 @@
-"""Compares two dictionaries of clips: the published one and our own, or two settings (spec 1.4)."""
+"""Compares two clip dictionaries: the published one and our own, or two settings (spec 1.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from vatrack.sailvos.structure import left_overs, read_structure, source_video, 
 Structure = Mapping[str, list[str]]
 Clips = dict[str, tuple[str, ...]]  # clip to its sorted frames, without suffix
 
-SHOWN_VIDEOS = 10
 SHOWN_ITEMS = 6
 # How the fields of `Difference` read in the text.
 LABELS = {
@@ -87,15 +86,12 @@ class Comparison:
     same_cuts: int
     videos: dict[str, Difference]
 
-    def __str__(self) -> str:
-        return self.describe()
-
     def totals(self) -> dict[str, int]:
         """How many items the lists of all videos have together, by field of `Difference`."""
         videos = self.videos.values()
         return {name: sum(len(getattr(video, name)) for video in videos) for name in LABELS}
 
-    def describe(self, shown: int = SHOWN_VIDEOS) -> str:
+    def describe(self, shown: int) -> str:
         """Both sides, totals, and the first `shown` videos that differ, as text."""
         lines = [f"A: {self.a}", f"B: {self.b}"]
         videos, clips = counted(self.same_videos, "video"), counted(self.same_clips, "clip")
@@ -115,7 +111,7 @@ class Comparison:
 
 
 def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
-    """Compares two dictionaries of clips, in the published form (with left-overs) or in our own.
+    """Compares two clip dictionaries, in the published form (with left-overs) or in our own.
 
     Left-overs (quirk D7) are counted, but are no difference; neither are suffixes and the order of
     a clip's frames.
@@ -137,7 +133,7 @@ def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
 def compare_structures(
     a: Structure, b: Structure, name_a: str = "A", name_b: str = "B"
 ) -> Comparison:
-    """Compares two dictionaries of clips; see `compare_files`."""
+    """Compares two clip dictionaries; see `compare_files`."""
     clips_a, clips_b = _by_video(a), _by_video(b)
     pairs = {
         video: (clips_a.get(video, {}), clips_b.get(video, {}))

@@ -1,4 +1,4 @@
-"""Where videos are cut into clips: content scores and the dictionary of clips (spec 1.3, 1.4)."""
+"""Where videos are cut into clips: content scores and the clip dictionary (spec 1.3, 1.4)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from vatrack.sailvos.index import (
     output_of_several,
     read_index,
 )
-from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
+from vatrack.sailvos.layout import CLIP_MARK, list_videos
 from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
 # A cut needs more than this many frames after it (spec 1.3).
 FRAMES_AFTER_CUT = 5
-DETECT_FIX = "create it with `vatrack cuts score`"
+SCORE_FIX = "create it with `vatrack cuts score`"
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,7 @@ def _score_video(
     """Writes the scores of a video; `videos`: the content of `index`."""
     check_video(video, raw, index, videos)
     frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []
-    folder = Path(raw) / safe_name(video, str(index)) / "images"
-
-    paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
-
+    paths = [Path(raw) / video / "images" / frame["file"] for frame in frames]
     sizes = [(frame["width"], frame["height"]) for frame in frames]
     for path, size in zip(paths, sizes, strict=True):
         if size != sizes[0]:
@@ -173,7 +170,7 @@ def find_cuts(video: str, scores: Sequence[float], threshold: float, min_frames:
 def write_structure(
     clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path
 ) -> Structured:
-    """Writes the dictionary of clips: name to sorted file names, as published (spec 1.4).
+    """Writes the clip dictionary: name to sorted file names, as published (spec 1.4).
 
     `detect` reads `<scores_dir>/<video>.json`; `whole` makes one clip of each video; a path names a
     dictionary of the published form, whose empty clips and names without `__` are left-overs and
@@ -195,8 +192,9 @@ def write_structure(
         structure = {name: sorted(names) for name, names in files.items() if names}
     elif clips.structure == "detect":
         if scores_dir is None:
-            raise InputError(
-                "clips.structure is detect; give the folder of score files with --scores"
+            raise ConfigError(
+                "dataset.clips.structure",
+                "is detect; give the folder of score files with --scores",
             )
         structure = {}
         for name, names in files.items():
@@ -228,15 +226,15 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
         or data.get("video") != video
         or not isinstance(data.get("scores"), list)
     ):
-        raise InputError(f"{path}: not the content scores of {video}; {DETECT_FIX}")
+        raise InputError(f"{path}: not the content scores of {video}; {SCORE_FIX}")
     if len(data["scores"]) != max(0, frames - 1):
         found = f"{counted(len(data['scores']), 'score')}, but {counted(frames, 'frame')}"
-        raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_FIX}")
+        raise InputError(f"{path}: {found} of {video} are annotated; {SCORE_FIX}")
     for number, score in enumerate(data["scores"], start=1):
         # A content score is a mean of differences of 8 bits.
         if type(score) not in (float, int) or not 0 <= score <= 255:
             raise InputError(
-                f"{path}: score {number} is {score!r:.40}, not a number from 0 to 255; {DETECT_FIX}"
+                f"{path}: score {number} is {score!r:.40}, not a number from 0 to 255; {SCORE_FIX}"
             )
     return list(data["scores"])
 

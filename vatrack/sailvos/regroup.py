@@ -20,7 +20,7 @@ from vatrack.sailvos.structure import source_video
 Ints = npt.NDArray[np.int64]
 
 # Fields of an annotation that are kept as they are, where the official file has them (spec 1.3).
-KEPT = (
+KEPT_FIELDS = (
     "id",
     "image_id",
     "category_id",
@@ -123,7 +123,7 @@ def plan_clips(
 
 def regroup(annotation: Json, clip: int, instance: int) -> Json:
     """An official annotation under its new numbers."""
-    kept = {key: annotation[key] for key in KEPT if key in annotation}
+    kept = {key: annotation[key] for key in KEPT_FIELDS if key in annotation}
     return {**kept, "video_id": clip, "instance_id": instance}
 
 

@@ -1,4 +1,4 @@
-"""The dictionary of clips (spec 1.4): the file names of the frames of each."""
+"""The clip dictionary (spec 1.4): the file names of the frames of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def source_video(clip: str) -> str:
 
 @wants(path=STRUCTURE)
 def read_structure(path: Path) -> dict[str, list[str]]:
-    """Reads a dictionary of clips.
+    """Reads a clip dictionary.
 
     Raises:
         InputError: not an object of lists of file names, one without any file, an unsafe name, or a
@@ -27,7 +27,7 @@ def read_structure(path: Path) -> dict[str, list[str]]:
     data = read_json(path)
     if not isinstance(data, dict) or not all(isinstance(names, list) for names in data.values()):
         raise InputError(
-            f"{path}: not a dictionary of clips; write one (clip name: list of file names)"
+            f"{path}: not a clip dictionary; write one (clip name: list of file names)"
         )
     if not any(data.values()):
         raise InputError(f"{path}: contains no clip with frames; {STRUCTURE.give}")
@@ -41,7 +41,7 @@ def read_structure(path: Path) -> dict[str, list[str]]:
 
 
 def usable_clips(structure: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """What is a clip in a dictionary of clips, with sorted files; the rest are `left_overs`.
+    """What is a clip in a clip dictionary, with sorted files; the rest are `left_overs`.
 
     Clips have files, and `__` in the name (quirk D7). Where nothing has both, every video is one
     clip under its own name.
@@ -51,7 +51,7 @@ def usable_clips(structure: Mapping[str, list[str]]) -> dict[str, list[str]]:
 
 
 def left_overs(structure: Mapping[str, list[str]]) -> tuple[list[str], list[str]]:
-    """What is no clip in a dictionary of clips (quirk D7).
+    """What is no clip in a clip dictionary (quirk D7).
 
     Returns:
         The names without frames, and those without `__` beside clips that have it.

@@ -25,7 +25,6 @@ from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import SyntheticConfig
 
 if TYPE_CHECKING:
-    from vatrack.synthetic.frames import Frame
     from vatrack.synthetic.plan import ObjectPlan
 
 # As in the original, the category ids of the official JSON are not 1..24: the conversion has to
@@ -125,6 +124,7 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     import numpy as np
 
     from vatrack.common.images import write_image
+    from vatrack.sailvos.annotate.masks import count_ids, describe_object
     from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
     from vatrack.synthetic.frames import draw_frames
     from vatrack.synthetic.scene import plan_video
@@ -143,18 +143,22 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     for index, frame in enumerate(draw_frames(plan, settings.width, settings.height)):
         write_image(video / "images" / f"{index:06d}.bmp", frame.image)
         _save_array(video / "visible" / f"{index:06d}.npy", frame.ids)
+        annotated = FRAMES_BEFORE <= index < settings.frames - FRAMES_AFTER
+        # SAIL-VOS annotates only objects of which something is seen.
+        seen, objects = count_ids(frame.ids) if annotated else {}, []
         for item in frame.objects:
             mask = np.zeros(frame.ids.shape, np.uint8)
             mask[item.window] = 255 * item.mask.view(np.uint8)
             write_image(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
-        if FRAMES_BEFORE <= index < settings.frames - FRAMES_AFTER:
-            frames.append(
-                {
-                    "file": f"{index:06d}.bmp",
-                    "frame_id": index - FRAMES_BEFORE,
-                    "objects": _annotate(frame),
-                }
-            )
+            obj_id, label = item.plan.obj_id, item.plan.label
+            if obj_id in seen:
+                fields = describe_object(frame.ids, obj_id, seen[obj_id], mask)[0]
+                model_id = label * 10 + item.plan.model
+                identity = {"obj_id": obj_id, "model_id": model_id}
+                objects.append({"category_id": CATEGORY_IDS[label], **identity, **fields})
+        if annotated:
+            number = index - FRAMES_BEFORE
+            frames.append({"file": f"{index:06d}.bmp", "frame_id": number, "objects": objects})
     return {
         "frames": frames,
         "objects": len(plan.objects),
@@ -171,44 +175,6 @@ def _save_array(path: Path, values: Any) -> None:
     np.save(content, values)
     with naming_full_disk(path):
         path.write_bytes(content.getvalue())
-
-
-def _annotate(frame: Frame) -> list[dict[str, Any]]:
-    """The annotations of the seen objects of one frame, without ids of the subset."""
-    import numpy as np
-    from pycocotools import mask as rle
-
-    found = []
-    for item in frame.objects:
-        visible = frame.ids[item.window] == item.plan.obj_id
-        area, area_visible = int(item.mask.sum()), int(visible.sum())
-        # SAIL-VOS annotates only objects of which something is seen.
-        if area_visible == 0:
-            continue
-        masks = np.zeros((*frame.ids.shape, 3), np.uint8, order="F")
-        masks[item.window] = np.stack([item.mask, visible, item.mask & ~visible], axis=-1)
-        codes = dict(
-            zip(("segmentation", "visible_mask", "invisible_mask"), rle.encode(masks), strict=True)
-        )
-        found.append(
-            {
-                "category_id": CATEGORY_IDS[item.plan.label],
-                "obj_id": item.plan.obj_id,
-                "model_id": item.plan.label * 10 + item.plan.model,
-                "bbox": rle.toBbox(codes["segmentation"]).tolist(),
-                "bbox_visible": rle.toBbox(codes["visible_mask"]).tolist(),
-                **{
-                    key: {"size": code["size"], "counts": code["counts"].decode("ascii")}
-                    for key, code in codes.items()
-                },
-                "area": area,
-                "area_visible": area_visible,
-                "iscrowd": 0,
-                "occlu_depth": 0,
-                "occlude_rate": 1 - area_visible / area,
-            }
-        )
-    return found
 
 
 def _mask_folder(video: Path, plan: ObjectPlan) -> Path:

@@ -23,7 +23,7 @@ from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.formats import read_file, write_file
 
 FORMAT = "vatrack-state-1"
-KEPT = 2  # the last one and, should it be damaged, the one before
+KEPT_STATES = 2  # the last one and, should it be damaged, the one before
 NAME = re.compile(r"state_(\d+)\.pt")
 
 
@@ -72,7 +72,7 @@ def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
     known = numbered(folder, NAME)
     path = folder / f"state_{known[-1][0] + 1 if known else 1:06d}.pt"
     write_file(path, {"format": FORMAT, **content})
-    for _, old in known[: 1 - KEPT]:
+    for _, old in known[: 1 - KEPT_STATES]:
         old.unlink()
     return path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.images import FORMS, SUFFIXES
+from vatrack.common.images import ENDINGS, SUFFIXES
 from vatrack.common.json_lists import Item, read_lists
 from vatrack.common.json_types import Json
 from vatrack.common.mask_forms import MaskError, compress, form_problem
@@ -154,7 +154,7 @@ class _Reader:
             self.findings.add("image-place", self.subset.path, item, detail)
             return None, None
         if split_suffix(file)[1] not in SUFFIXES:
-            detail = f"{file!r} does not end in {FORMS}"
+            detail = f"{file!r} does not end in {ENDINGS}"
             self.findings.add("image-place", self.subset.path, item, detail)
             return video, None
         return video, file

@@ -15,7 +15,7 @@ from typing import Literal
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
-from vatrack.common.images import FORMS, SUFFIXES, is_frame
+from vatrack.common.images import ENDINGS, SUFFIXES, is_frame
 from vatrack.common.numbers_in_names import natural
 from vatrack.common.run_files import CONFIG_FILE, METRICS_LOG_FILE
 from vatrack.common.text_files import no_such, read_text
@@ -133,12 +133,12 @@ def _folder(path: Path) -> Source:
             raise InputError(f"{path}: contains no frames; give {below}")
         others = sorted({file.suffix for file in files if file.is_file() and file.suffix})
         if not others:
-            raise InputError(f"{path}: contains no frames; give a folder with {FORMS} files")
+            raise InputError(f"{path}: contains no frames; give a folder with {ENDINGS} files")
         fix = "give a folder of frames, or a video"
         if videos := [suffix for suffix in others if suffix.lower() in VIDEO_SUFFIXES]:
             fix = f"for videos, list them: '{path}/*{videos[0]}'"
         raise InputError(
-            f"{path}: contains no frames ({FORMS}), only {', '.join(others[:5])} files; {fix}"
+            f"{path}: contains no frames ({ENDINGS}), only {', '.join(others[:5])} files; {fix}"
         )
     return _frames(frames, str(path), _folder_name(path))
 

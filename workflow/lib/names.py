@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMS = (
+FORM_FILES = (
     "visible.json",
     "amodal.json",
     "joint.json",

@@ -24,7 +24,7 @@ from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
 from .jobs import CutJobs, Shards
-from .names import CLASS_TABLES, FIGURES, FORMS, RUN, TABLES, VIDEO_TABLES
+from .names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES
 
 # Of a rendered set: what one process does with so many takes no longer than to start two.
 SMALL_FRAMES = 1000
@@ -75,7 +75,7 @@ class Plan:
             for name in self.mask_types
         )
         own = dict.fromkeys(["joint.json", *(f"{m.form}.json" for m in self.config.methods)])
-        self.forms = [*own, *self.track_files] if self.joint else list(FORMS)
+        self.forms = [*own, *self.track_files] if self.joint else list(FORM_FILES)
         self.raw_folder = str(dataset.images or dataset.raw or f"{self.root}/raw")
         rendered = dataset.synthetic
         frames = (rendered.train_videos + rendered.valid_videos) * rendered.frames
@@ -87,7 +87,7 @@ class Plan:
         files = dataset.annotation_files(Path(self.raw_folder))
         self.train_json, self.valid_json = map(str, (files["train"], files["valid"]))
         structure = "whole" if self.joint else dataset.clips.structure
-        self.cuts = [] if structure in ("detect", "whole") else [str(structure)]
+        self.given_structure = [] if structure in ("detect", "whole") else [str(structure)]
         # Content changes are measured where they decide about the cuts, or the sheets show them.
         self.detect = structure == "detect"
         self.measure = self.detect or (dataset.clips.curves and structure != "whole")
@@ -104,10 +104,11 @@ class Plan:
         Raises:
             InputError: a file or folder is missing.
         """
-        if self.cuts and not self.dataset.clips.fetch and not Path(self.cuts[0]).is_file():
+        given = self.given_structure
+        if given and not self.dataset.clips.fetch and not Path(given[0]).is_file():
             raise ConfigError(
                 "dataset.clips.structure",
-                f"{self.cuts[0]}: {no_such(self.cuts[0], 'file')}; set dataset.clips.fetch: true "
+                f"{given[0]}: {no_such(given[0], 'file')}; set dataset.clips.fetch: true "
                 "to download it, or correct the path",
             )
         if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():

@@ -12,7 +12,7 @@ from snakemake.utils import validate
 from lib import call
 from lib.command_line import arguments, check_config_entries, check_names
 from lib.jobs import details_option
-from lib.names import CLASS_TABLES, FIGURES, FORMS, RUN, TABLES, VIDEO_TABLES
+from lib.names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES
 from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary

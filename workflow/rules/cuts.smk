@@ -31,7 +31,7 @@ rule cut_scores:
 
 # Where the file is there already the rule does not exist: Snakemake would remove it before a new
 # attempt.
-if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
+if plan.dataset.clips.fetch and not os.path.exists(plan.given_structure[0]):
 
     # On the machine of Snakemake: the nodes of a cluster often reach no network.
     localrules:
@@ -39,7 +39,7 @@ if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
 
     rule fetch_cuts:
         output:
-            plan.cuts,
+            plan.given_structure,
         log:
             f"{R}/logs/fetch_cuts.log",
         benchmark:
@@ -65,7 +65,7 @@ rule cut_structure:
     input:
         index=rules.index.output,
         scores=scores,
-        cuts=plan.cuts,
+        given=plan.given_structure,
     output:
         ensure(f"{R}/cuts/structure.json", non_empty=True),
     log:

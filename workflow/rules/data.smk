@@ -154,7 +154,7 @@ rule convert:
         official=official_files,
         structure=rules.cut_structure.output,
     output:
-        ensure(expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=FORMS), non_empty=True),
+        ensure(expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=FORM_FILES), non_empty=True),
     log:
         f"{R}/logs/convert/{{subset}}.log",
     benchmark:

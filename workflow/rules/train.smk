@@ -55,7 +55,8 @@ rule train:
         annotations=subpath(input[0], ancestor=2),
         run=subpath(output[0], parent=True),
         settings=plan.training_settings,
-        slurm=plan.launch_options,  # also --seed
+        # Also --seed. Its name is part of the command: another one would repeat all trainings.
+        slurm=plan.launch_options,
     message:
         "training {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:

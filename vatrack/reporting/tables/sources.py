@@ -12,7 +12,7 @@ from vatrack.common.value_files import read_yaml
 from vatrack.config import Backbone, Method
 from vatrack.runs.folder import RunFolder
 
-FORMS = (
+A_RUN = (
     "METHOD/BACKBONE[:LABEL]=metrics.json, or a run folder or results folder (also LABEL=FOLDER)"
 )
 
@@ -46,11 +46,11 @@ def find_runs(text: str) -> tuple[list[Source], list[Path]]:
     left, equals, right = ("", "", text) if Path(text).is_dir() else text.partition("=")
     if not equals or ("/" not in left and Path(right).is_dir()):
         if not right or not Path(right).is_dir():
-            raise InputError(f"--run {text}: {no_such(right or text, 'folder')}; must be {FORMS}")
+            raise InputError(f"--run {text}: {no_such(right or text, 'folder')}; must be {A_RUN}")
         return _in_folder(text, Path(right), _label(left, f"--run {text}") if equals else "")
-    method, backbone, label = parse_key(left, f"--run {text}", FORMS)
+    method, backbone, label = parse_key(left, f"--run {text}", A_RUN)
     if not right:
-        raise InputError(f"--run {text}: not a run; must be {FORMS}")
+        raise InputError(f"--run {text}: not a run; must be {A_RUN}")
     path = Path(right)
     if path.is_dir():
         source = _source_of(text, path, label)

@@ -18,7 +18,7 @@ Known = tuple[int | None, int | None]
 
 PERSON = "person"
 PERSON_MARK = "_ped_"
-FORMS = (
+MODEL_FILE = (
     "it must be CSV with the columns name, category and optionally id, or an official JSON with "
     "`categories` and `models`"
 )
@@ -167,7 +167,7 @@ def _read_csv(path: Path) -> Iterator[tuple[str, str, int | None]]:
                     )
                 yield name, category, int(number) if number else None
     except csv.Error as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); {FORMS}") from None
+        raise InputError(f"{path}: cannot be read as CSV ({error}); {MODEL_FILE}") from None
 
 
 def _read_official(path: Path) -> GivenModels:
@@ -181,7 +181,7 @@ def _read_official(path: Path) -> GivenModels:
         elif all(lists.values()):
             break
     if not all(lists.values()):
-        raise InputError(f"{path}: has no lists of categories and models; {FORMS}")
+        raise InputError(f"{path}: has no lists of categories and models; {MODEL_FILE}")
     given = GivenModels(lists["categories"], lists["models"], {})
     ids = [category.get("id") for category in given.categories]
     names = [category.get("name") for category in given.categories]
