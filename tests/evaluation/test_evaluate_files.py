@@ -392,6 +392,18 @@ def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
         assert command(*arguments(truth, packed, tmp_path / "metrics.json"))[0] == 0
 
 
+def test_a_file_of_which_nothing_is_left_is_not_said_to_be_empty(command, tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    drop = [f"--class-map={item['id']}=" for item in joint["categories"]]
+    code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"), *drop)
+    assert code == 0
+    assert "no prediction is left, because their classes are not in the ground truth or dropped" in (
+        shown
+    )
+    assert "the file has no predictions" not in shown
+
+
 def test_the_ground_truth_of_another_subset_is_named(
     command, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

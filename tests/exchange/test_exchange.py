@@ -23,6 +23,7 @@ from tests.evaluation.scenes import (
 )
 from vatrack.cli import app
 from vatrack.common.errors import InputError
+from vatrack.common.files import write_yaml
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.exchange import export_predictions, import_predictions
@@ -105,6 +106,38 @@ def test_ytvis_and_back_gives_the_same_video_metrics(
     assert len(compared) > 10
     for key in compared:
         assert after[key] == pytest.approx(before[key], abs=1e-4), key
+
+
+def beside(predictions: Path, names: dict[int, str], **notes: Any) -> None:
+    """Writes what `vatrack predict` says of the classes of predictions."""
+    categories = [{"id": number, "name": name} for number, name in names.items()]
+    named = {"predictions": predictions.name, "categories": categories}
+    write_yaml(predictions.with_name("inference.yaml"), named | notes)
+
+
+def test_classes_are_matched_by_name(tmp_path: Path) -> None:
+    """As `evaluate` does it (contract 2)."""
+    joint = document([1])
+    joint["categories"] = [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]
+    shape = rectangle(0, 0, 9, 9)
+    found = [detection(1, number, 0.9, number, shape, shape) for number in (1, 2, 3)]
+    truth, lines = write(tmp_path, joint, found)
+    out = tmp_path / "coco.json"
+    with pytest.raises(InputError, match="line 3: unknown category_id 3"):
+        export_predictions(lines, truth, "coco", out)
+    beside(lines, {1: "cat", 2: "dog", 3: "cow"})
+    told = "predictions.jsonl: 1 prediction left out, of classes that the ground truth does not"
+    with pytest.warns(UserWarning, match=told):
+        export_predictions(lines, truth, "coco", out)
+    classes = {item["track_id"]: item["category_id"] for item in json.loads(out.read_text())}
+    assert classes == {1: 2, 2: 1}
+    beside(lines, {1: "cat", 2: "hound", 3: "cow"})
+    with pytest.raises(InputError, match="correct the names of its `categories`") as caught:
+        export_predictions(lines, truth, "coco", out)
+    assert "--class-map" not in str(caught.value)
+    beside(lines, {1: "cat"}, clips={"number": 2, "first": "a", "last": "b"})
+    with pytest.raises(InputError, match="neither the first nor the last"):
+        export_predictions(lines, truth, "coco", out)
 
 
 def overlapping(tmp_path: Path) -> tuple[Path, Path]:

@@ -64,12 +64,13 @@ class Track:
 def read_tracks(path: Path, listing: Listing, mask_type: MaskType) -> list[Track]:
     """The tracks of a file of predictions (contract 2) with one type of mask, by video and id.
 
-    Detections without such a mask are left out, with a warning.
+    Detections without such a mask, and those of classes that the listing lacks, are left out, with
+    a warning.
 
     Raises:
         InputError: the file is wrong, or no detection has such a mask.
     """
-    found = read_predictions(path, listing.images)
+    found = read_predictions(path, listing.images, listing.document, str(listing.path))
     images = listing.images
     rows = [row for row, counts in enumerate(found.counts[mask_type]) if counts is not None]
     if len(found.image) and not rows:
