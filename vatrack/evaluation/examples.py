@@ -31,6 +31,7 @@ from vatrack.common.files import (
 )
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.data.fields import read_masks
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
 
@@ -116,6 +117,7 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
     else:
         document, source = read_json(ground_truth), Path(ground_truth)
     expected = perfect_metrics(document, str(source))
+    spoilt = _with_codes(document)
     files = {}
     with scratch_directory(out / "examples") as scratch:
         if ground_truth is None:
@@ -125,7 +127,7 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
             with create_text(check_target(scratch / file)) as stream:
                 files[out / file] = sum(
                     stream.write(json.dumps(prediction) + "\n") > 0
-                    for prediction in predictions(document, effects, seed)
+                    for prediction in predictions(spoilt, effects, seed)
                 )
         path = Path("perfect", "expected.json")
         write_json(scratch / path, expected, indent=1)
@@ -155,12 +157,26 @@ def _add_files(made: Path, out: Path) -> None:
         shutil.move(path, check_target(target))
 
 
+def _with_codes(document: Mapping[str, Any]) -> Json:
+    """A sound ground truth with its masks, of any form, as canonical codes."""
+    size_of = {image["id"]: [image["height"], image["width"]] for image in document["images"]}
+    annotations = [dict(annotation) for annotation in document["annotations"]]
+    sizes = [size_of[annotation["image_id"]] for annotation in annotations]
+    for name in (f"{mask_type}_mask" for mask_type in MASK_TYPES):
+        masks = [annotation[name] for annotation in annotations]
+        counts, _ = read_masks(masks, sizes, [name] * len(masks))
+        for annotation, size, text in zip(annotations, sizes, counts, strict=True):
+            annotation[name] = {"size": size, "counts": text.decode("ascii")}
+    return {**document, "annotations": annotations}
+
+
 def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) -> Iterator[Json]:
     """The ground truth's own objects as predictions (contract 2) with both masks, spoilt; in the
     order of the annotations.
 
     Args:
-        document: joint form; `effects`: what is done to them; `seed`: of all chance.
+        document: joint form, its masks as codes; `effects`: what is done to them; `seed`: of all
+            chance.
     """
     chance = {name: Random(f"{seed} {name}") for name in ("shift", "drop", "false", "score")}
     identity = _identities(document) if effects.swap else {}
