@@ -318,6 +318,35 @@ def test_what_mots_cannot_hold(tmp_path: Path) -> None:
         export_predictions(lines, truth, "mots", tmp_path / "mots", "visible")
 
 
+def test_what_mots_says_of_classes(tmp_path: Path) -> None:
+    """Its class 10 marks regions that do not count, and a track has one class."""
+    joint = document([2])
+    name = next(item["name"] for item in joint["categories"] if item["id"] == 10)
+    spot = rectangle(0, 0, 9, 9)
+    found = [detection(image, 10, 0.5, 1, spot, spot) for image in (1, 2)]
+    found += [detection(image, 2 + image, 0.5, 2, spot, spot) for image in (1, 2)]
+    truth, lines = write(tmp_path, joint, found)
+    notes = export_predictions(lines, truth, "mots", tmp_path / "mots", "visible").notes
+    assert (
+        f"class 10 ({name}) has the number of MOTS's ignore regions: tools that read MOTS do not "
+        "count its 2 masks" in notes
+    )
+    assert "1 track of several classes; the most frequent class is used" in notes
+    truth, lines = write(tmp_path, joint, found[2:3])
+    notes = export_predictions(lines, truth, "mots", tmp_path / "mots", "visible").notes
+    assert notes == ("scores are not written: MOTS has none",)
+
+
+def test_class_0_of_motchallenge_is_a_class(tmp_path: Path) -> None:
+    joint = document([1])
+    joint["categories"] = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
+    spot = rectangle(0, 0, 9, 9)
+    truth, lines = write(tmp_path, joint, [detection(1, 0, 0.5, 1, spot, spot)])
+    export_predictions(lines, truth, "motchallenge", tmp_path / "boxes", "visible")
+    import_predictions(tmp_path / "boxes", truth, "motchallenge", tmp_path / "back.jsonl")
+    assert [item["category_id"] for item in load(tmp_path / "back.jsonl")] == [0]
+
+
 def test_masks_that_are_not_there(tmp_path: Path) -> None:
     joint = document([1])
     truth, lines = write(tmp_path, joint, [detection(1, 1, 0.5, 1, rectangle(0, 0, 9, 9))])

@@ -26,8 +26,8 @@ class Evaluated:
     """What `evaluate_inputs` evaluated and wrote.
 
     `metrics`: by name, in percent; `detections`, in `images_seen` of `images`, `videos_seen` of
-    `videos`, without those `left_out`, of classes that are not wanted; `tracks`, `mixed` of which have detections of more than one class: allowed, but worth
-    a look.
+    `videos`, without those `left_out`, of classes that are not wanted; `tracks`, `mixed` of which
+    have detections of more than one class: allowed, but worth a look.
     """
 
     out: Path
