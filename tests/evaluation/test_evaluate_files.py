@@ -41,7 +41,7 @@ def command(
 
 
 def many_videos(seed: int) -> tuple[Json, list[Json]]:
-    """Several scenes as one data set of 9 videos with equal scores; the images of the videos are
+    """Several scenes as one dataset of 9 videos with equal scores; the images of the videos are
     numbered in turns."""
     joint: Json = {}
     predictions: list[Json] = []

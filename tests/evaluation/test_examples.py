@@ -294,6 +294,14 @@ def test_masks_of_any_form(tmp_path: Path) -> None:
     assert written["other"] == written["codes"]
 
 
+def test_ids_of_annotations_mean_nothing(ground_truth, examples) -> None:
+    """Image and instance tell annotations apart, also where their ids are equal."""
+    same = {**ground_truth, "annotations": [{**a, "id": 7} for a in ground_truth["annotations"]]}
+    assert list(predictions(same, EXAMPLES["everything"])) == examples["everything"]
+    metrics = metrics_of(same, examples["everything"])
+    assert metrics == metrics_of(ground_truth, examples["everything"])
+
+
 def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "joint.json").write_text(json.dumps(empty_document([2])))
     with pytest.raises(InputError, match="no annotations; use a ground truth with objects"):

@@ -326,6 +326,7 @@ TARGETS = (
             ("ytvis", "frames", "ytvis.json", ("ytvis.json",), MORE_ITEMS, SAME_JSON),
             ("tao-amodal", "frames", "tao.json", ("tao.json",), MORE_ITEMS, SAME_JSON),
             ("mots", "frames", "mots", ("mots/0001.txt",), LINES, ()),
+            ("movi", "movi", "movi", ("movi/*/segmentation_*.png",), BYTES, ()),
             (
                 "amodal-synth-drive",
                 "drive/images",

@@ -140,8 +140,7 @@ class FileClasses:
         ]
         if unknown and class_map is None and set(ids) - set(names):
             raise InputError(
-                different_classes(owner, classes, self.source, self.classes, unknown)
-                + f"; {fix}"
+                different_classes(owner, classes, self.source, self.classes, unknown) + f"; {fix}"
             )
         return tuple(ids.get(name) for name in names)
 

@@ -194,7 +194,8 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
                 for share, length in zip(moved, size, strict=True)
             ]
             masks = {mask_type: _moved(mask, by[0], by[1]) for mask_type, mask in masks.items()}
-        track = identity.get(annotation["id"], annotation["instance_id"])
+        instance = annotation["instance_id"]
+        track = identity.get((annotation["image_id"], instance), instance)
         if coco_mask.area(masks["amodal"]):
             yield _prediction(
                 annotation["image_id"], annotation["category_id"], score, track, masks
@@ -213,9 +214,9 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
             free += 1
 
 
-def _identities(document: Mapping[str, Any]) -> dict[int, int]:
-    """New track ids by annotation id: in a video's last quarter each object has the id of the next
-    one of its class."""
+def _identities(document: Mapping[str, Any]) -> dict[tuple[int, int], int]:
+    """New track ids by image and instance: in a video's last quarter each object has the id of the
+    next one of its class."""
     frames: dict[int, list[Json]] = {}
     for image in document["images"]:
         frames.setdefault(image["video_id"], []).append(image)
@@ -237,7 +238,7 @@ def _identities(document: Mapping[str, Any]) -> dict[int, int]:
         after = [*ordered[1:], ordered[0]] if len(ordered) > 1 else [free + ordered[0]]
         following |= {(*group, one): other for one, other in zip(ordered, after, strict=True)}
     return {
-        annotation["id"]: following[
+        (annotation["image_id"], annotation["instance_id"]): following[
             annotation["video_id"], annotation["category_id"], annotation["instance_id"]
         ]
         for annotation in document["annotations"]

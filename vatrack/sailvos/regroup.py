@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
+from vatrack.common.rle import Ints
 from vatrack.sailvos.layout import CLIP_MARK
 from vatrack.sailvos.official import Official, image_file, video_name
 from vatrack.sailvos.structure import source_video
-
-Ints = npt.NDArray[np.int64]
 
 # Fields of an annotation that are kept as they are, where the official file has them (spec 1.3).
 KEPT = (
