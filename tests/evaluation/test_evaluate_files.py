@@ -89,9 +89,7 @@ def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_p
         folder = tmp_path / str(number)
         folder.mkdir()
         truth, found = write_inputs(folder, joint, records)
-        tracks = {
-            mask_type: folder / f"video_{mask_type}.json.gz" for mask_type in ("amodal", "visible")
-        }
+        tracks = {mask_type: folder / f"video_{mask_type}.json.gz" for mask_type in MASK_TYPES}
         for mask_type, path in tracks.items():
             path.write_bytes(
                 gzip.compress(json.dumps(video_ground_truth(joint, mask_type, 0.75)).encode())

@@ -276,7 +276,7 @@ def test_masks_of_any_form(tmp_path: Path) -> None:
     """Polygons and lists of runs (contract 3) give what their codes give."""
     truth, _ = random_scene(3)
     (height, width) = (truth["images"][0][key] for key in ("height", "width"))
-    square = {"size": [height, width]}
+    square: dict[str, Any] = {"size": [height, width]}
     square |= coco_mask.frPyObjects({**square, "counts": [7, 20, height * width - 27]}, 1, 1)
     square["counts"] = square["counts"].decode()
     corner = [[0, 0, 9, 0, 9, 9, 0, 9]]
