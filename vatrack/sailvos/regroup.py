@@ -137,21 +137,21 @@ def _frames_of_clips(
         if frames is None:
             continue
         if not files:
-            raise InputError(f"clip {clip}: has no frames; remove it from the clip dictionary")
+            raise InputError(f"clip {clip:.80}: has no frames; remove it from the clip dictionary")
         rows = []
         for file in files:
             stem = Path(file).stem
             if stem not in frames:
                 raise InputError(
-                    f"clip {clip}: its frame {file} is not in {source}; use clips and annotations "
-                    "of the same data"
+                    f"clip {clip:.80}: its frame {file:.80} is not in {source}; use clips and "
+                    "annotations of the same data"
                 )
             rows.append(frames[stem])
         if len(set(rows)) != len(rows):
             # The same name with two suffixes is one frame.
             twice = Counter(Path(file).stem for file in files).most_common(1)[0][0]
             raise InputError(
-                f"clip {clip}: its frame {twice} is listed more than once; keep one of them"
+                f"clip {clip:.80}: its frame {twice:.80} is listed more than once; keep one of them"
             )
         clips[source_video(clip)].append(
             (clip, sorted(rows, key=lambda row: official.images[row]["frame_id"]))
