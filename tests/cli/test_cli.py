@@ -286,7 +286,7 @@ def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
 
 
 def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
-    """By their folders, or with every file named; with a data set that replaces that of the
+    """By their folders, or with every file named; with a dataset that replaces that of the
     configs."""
     details = {"per_class": {"image/amodal": {"dog": {"AP": 5, "AP50": 7}}}, "per_video": {}}
     for name in ("a", "b"):

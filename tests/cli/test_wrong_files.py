@@ -27,6 +27,7 @@ from vatrack.common.files import write_json
 from vatrack.common.value_files import read_json
 from vatrack.data import known_forms as forms
 from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.evaluation.io.predictions import Predictions
 from vatrack.evaluation.io.predictions import read_predictions as read_whole
 from vatrack.exchange.listing import read_listing
 from vatrack.inference.predict import predict_files
@@ -426,6 +427,11 @@ def test_every_file_that_a_command_writes_has_a_form() -> None:
         predict_files(run, Path("c.pt"), Path("j.json"), Path("i"), Path("q.txt"))
 
 
+def read_in_one_go(name: str) -> Predictions:
+    truth = read_listing(Path("joint.json"))
+    return read_whole(name, truth.images, truth.document, "joint.json")
+
+
 # What takes a file of predictions in Python.
 CALLS: dict[str, Callable[[str], Any]] = {
     "read_predictions": lambda name: list(vatrack_package.read_predictions(name)),
@@ -433,7 +439,7 @@ CALLS: dict[str, Callable[[str], Any]] = {
     "export_predictions": lambda name: vatrack_package.export_predictions(
         name, "joint.json", "coco", "o.json"
     ),
-    "in one go": lambda name: read_whole(name, read_listing(Path("joint.json")).images),
+    "in one go": read_in_one_go,
 }
 
 

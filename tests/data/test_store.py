@@ -60,7 +60,7 @@ def small() -> Json:
     """Two clips; frames, clips and annotations out of order; a frame without annotations; ids with
     gaps."""
     items = [(5, 30), (2, 10), (9, 99), (7, 30, 2), (1, 12), (3, 10, 2)]
-    images = [(12, 4, 7), (11, 4, 2), (30, 2, 0), (10, 4, 0), (31, 2, 1), (50, 77, 0)]
+    images = [(12, 4, 7), (11, 4, 2), (30, 2, 0), (10, 4, 0), (31, 2, 1)]
     videos = {4: "clip4", 2: "clip2", 5: "empty"}
     return {
         "info": {"year": 2021},
@@ -115,7 +115,7 @@ def test_frames_are_in_clip_order_with_their_annotations_in_file_order(
     assert found.frames["video_id"].tolist() == [4, 4, 4, 2, 2]
     assert found.frames["file_name"].tolist()[3] == b"clip2/images/000000.bmp"
     assert set(found.frames["width"]) == {12} and set(found.frames["height"]) == {8}
-    # Neither an unknown image's annotation nor an unknown clip's image has a place.
+    # The annotation of an unknown image has no place.
     assert len(found.spans) == 5
 
 
@@ -128,7 +128,11 @@ def test_empty_lists(
     tmp_path: Path, name: str, videos: list[Json], images: list[Json], annotations: list[Json]
 ) -> None:
     path = write(tmp_path / name, {"videos": videos, "images": images, "annotations": annotations})
-    frames = len(images) * len(videos)  # an unknown clip's image has no place
+    frames = len(images)
+    if images and not videos:
+        with pytest.raises(InputError, match=r"image 1: its video 1 is not in the list of videos"):
+            AnnotationFile(path)
+        return
     for expected in (1, 0):
         with builds() as built:
             file = AnnotationFile(path)
@@ -471,7 +475,9 @@ def spoil(values: Json, key: str, value: object) -> None:
         ("", "annotations", {}, "list `annotations` is missing or is not a list"),
         ("", "annotations", [item(5, 30), 3], "its list `annotations` is not a list of objects"),
         ("videos", "name", GONE, LACKS.format("name")),
-        ("images", "video_id", GONE, LACKS.format("video_id")),
+        ("images", "video_id", GONE, "image 12: video_id is missing; add it"),
+        ("images", "video_id", 77, "image 12: its video 77 is not in the list of videos; add it"),
+        ("images", "frame_id", 2, "image 11: has the frame_id 2 of image 12 of the same video"),
         ("annotations", "image_id", GONE, LACKS.format("image_id")),
         ("images", "id", "x", "image 'x': id is 'x'; must be an integer"),
         ("images", "frame_id", 1.5, "frame_id is 1.5; must be an integer"),
@@ -619,6 +625,7 @@ def test_clips_around_frames(tmp_path: Path) -> None:
     file = AnnotationFile(write(tmp_path / "a.json"), BOTH)
     assert [file.clip_around(number) for number in range(5)] == [(0, 3)] * 3 + [(3, 5)] * 2
     assert file.clip_names == {4: "clip4", 2: "clip2", 5: "empty"}
+    assert [len(clip) for clip in file.clips] == [3, 2]  # a shard begins with a frame
     assert file.frame(3).file_name == "clip2/images/000000.bmp"
     assert file.counts.tolist() == [2, 0, 1, 2, 0]
 
@@ -637,8 +644,12 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[MaskType, ...], Json]:
     known = draw(st.lists(NUMBERS, unique=True, max_size=3))
     videos = [{"id": number, "name": f"é{number}"} for number in known]
     images = []
-    for number in draw(st.lists(NUMBERS, unique=True, max_size=8)):
-        entry = image(number, draw(st.sampled_from([*known, 2**50])), draw(st.integers(-2, 9)))
+    places = [(video, position) for video in known for position in range(-2, 9)]
+    chosen = draw(st.lists(st.sampled_from(places), unique=True, max_size=8)) if known else []
+    size = len(chosen)
+    numbers = draw(st.lists(NUMBERS, unique=True, min_size=size, max_size=size))
+    for number, (video, position) in zip(numbers, chosen, strict=True):
+        entry = image(number, video, position)
         images.append(entry | {"width": draw(st.integers(1, 14)), "file_name": draw(NAMES)})
     annotations = []
     image_ids = [entry["id"] for entry in images] + [2**50]

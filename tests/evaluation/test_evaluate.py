@@ -33,17 +33,8 @@ from vatrack.evaluation.summary import format_metrics
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 LEGACY = EvaluationConfig(legacy_gt_id0=True)
 SAMPLE = SHARED_DATA / "one_video" / "joint_bbox_amdl.json"
-ORDER = (
-    "AP",
-    "AP50",
-    "AP75",
-    "AP50_S",
-    "AP50_M",
-    "AP50_L",
-    "AP50_P",
-    "AP50_OM",
-    "AP50_H",
-)  # spec 9.9
+# spec 9.9
+ORDER = ("AP", "AP50", "AP75", "AP50_S", "AP50_M", "AP50_L", "AP50_P", "AP50_OM", "AP50_H")
 TRACK_IDS = {1: 0, 2: 1, 4: 2, 5: 3}
 
 

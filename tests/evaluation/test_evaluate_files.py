@@ -42,7 +42,7 @@ def command(
 
 
 def many_videos(seed: int) -> tuple[Json, list[Json]]:
-    """Several scenes as one data set of 9 videos with equal scores; the images of the videos are
+    """Several scenes as one dataset of 9 videos with equal scores; the images of the videos are
     numbered in turns."""
     joint: Json = {}
     predictions: list[Json] = []
@@ -90,9 +90,7 @@ def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_p
         folder = tmp_path / str(number)
         folder.mkdir()
         truth, found = write_inputs(folder, joint, records)
-        tracks = {
-            mask_type: folder / f"video_{mask_type}.json.gz" for mask_type in ("amodal", "visible")
-        }
+        tracks = {mask_type: folder / f"video_{mask_type}.json.gz" for mask_type in MASK_TYPES}
         for mask_type, path in tracks.items():
             path.write_bytes(
                 gzip.compress(json.dumps(video_ground_truth(joint, mask_type, 0.75)).encode())
@@ -391,6 +389,16 @@ def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(b""))
     with pytest.warns(UserWarning, match=f"{packed}: {told}"):
         assert command(*arguments(truth, packed, tmp_path / "metrics.json"))[0] == 0
+
+
+def test_a_file_of_which_nothing_is_left_is_not_said_to_be_empty(command, tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    drop = [f"--class-map={item['id']}=" for item in joint["categories"]]
+    code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"), *drop)
+    assert code == 0
+    assert "no prediction is left, because their classes are not in the ground truth or " in shown
+    assert "the file has no predictions" not in shown
 
 
 def test_the_ground_truth_of_another_subset_is_named(

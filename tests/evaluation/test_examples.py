@@ -24,6 +24,7 @@ from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_hidden import plain_metrics, plain_rows
 from vatrack.common.errors import InputError
+from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.value_files import read_json
 from vatrack.evaluation.examples import EXAMPLES, predictions, write_examples
@@ -270,6 +271,36 @@ def test_files(tmp_path: Path, ground_truth) -> None:
             predictions(ground_truth, EXAMPLES[name])
         )
     assert read_json(tmp_path / "b/perfect/expected.json") == perfect_metrics(ground_truth, "test")
+
+
+def test_masks_of_any_form(tmp_path: Path) -> None:
+    """Polygons and lists of runs (contract 3) give what their codes give."""
+    truth, _ = random_scene(3)
+    (height, width) = (truth["images"][0][key] for key in ("height", "width"))
+    square: dict[str, Any] = {"size": [height, width]}
+    square |= coco_mask.frPyObjects({**square, "counts": [7, 20, height * width - 27]}, 1, 1)
+    square["counts"] = square["counts"].decode()
+    corner = [[0, 0, 9, 0, 9, 9, 0, 9]]
+    code = coco_mask.frPyObjects(corner, height, width)[0]
+    written = {}
+    for name, amodal, visible in (
+        ("codes", {**code, "counts": code["counts"].decode()}, square),
+        ("other", corner, {**square, "counts": [7, 20, height * width - 27]}),
+    ):
+        for annotation in truth["annotations"]:
+            annotation |= {"amodal_mask": amodal, "visible_mask": visible}
+        write_json(tmp_path / f"{name}.json", truth)
+        files = write_examples(tmp_path / f"{name}.json", tmp_path / name).files
+        written[name] = [file.read_bytes() for file in files]
+    assert written["other"] == written["codes"]
+
+
+def test_ids_of_annotations_mean_nothing(ground_truth, examples) -> None:
+    """Image and instance tell annotations apart, also where their ids are equal."""
+    same = {**ground_truth, "annotations": [{**a, "id": 7} for a in ground_truth["annotations"]]}
+    assert list(predictions(same, EXAMPLES["everything"])) == examples["everything"]
+    metrics = metrics_of(same, examples["everything"])
+    assert metrics == metrics_of(ground_truth, examples["everything"])
 
 
 def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.evaluation.scenes import (
 )
 from vatrack.cli import app
 from vatrack.common.errors import InputError
+from vatrack.common.files import write_yaml
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.exchange import export_predictions, import_predictions
@@ -105,6 +106,38 @@ def test_ytvis_and_back_gives_the_same_video_metrics(
     assert len(compared) > 10
     for key in compared:
         assert after[key] == pytest.approx(before[key], abs=1e-4), key
+
+
+def beside(predictions: Path, names: dict[int, str], **notes: Any) -> None:
+    """Writes what `vatrack predict` says of the classes of predictions."""
+    categories = [{"id": number, "name": name} for number, name in names.items()]
+    named = {"predictions": predictions.name, "categories": categories}
+    write_yaml(predictions.with_name("inference.yaml"), named | notes)
+
+
+def test_classes_are_matched_by_name(tmp_path: Path) -> None:
+    """As `evaluate` does it (contract 2)."""
+    joint = document([1])
+    joint["categories"] = [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]
+    shape = rectangle(0, 0, 9, 9)
+    found = [detection(1, number, 0.9, number, shape, shape) for number in (1, 2, 3)]
+    truth, lines = write(tmp_path, joint, found)
+    out = tmp_path / "coco.json"
+    with pytest.raises(InputError, match="line 3: unknown category_id 3"):
+        export_predictions(lines, truth, "coco", out)
+    beside(lines, {1: "cat", 2: "dog", 3: "cow"})
+    told = "predictions.jsonl: 1 prediction left out, of classes that the ground truth does not"
+    with pytest.warns(UserWarning, match=told):
+        export_predictions(lines, truth, "coco", out)
+    classes = {item["track_id"]: item["category_id"] for item in json.loads(out.read_text())}
+    assert classes == {1: 2, 2: 1}
+    beside(lines, {1: "cat", 2: "hound", 3: "cow"})
+    with pytest.raises(InputError, match="correct the names of its `categories`") as caught:
+        export_predictions(lines, truth, "coco", out)
+    assert "--class-map" not in str(caught.value)
+    beside(lines, {1: "cat"}, clips={"number": 2, "first": "a", "last": "b"})
+    with pytest.raises(InputError, match="neither the first nor the last"):
+        export_predictions(lines, truth, "coco", out)
 
 
 def overlapping(tmp_path: Path) -> tuple[Path, Path]:
@@ -293,6 +326,35 @@ def test_what_mots_cannot_hold(tmp_path: Path) -> None:
     truth, lines = write(tmp_path, joint, many)
     with pytest.raises(InputError, match="1000 tracks of class 1; MOTS has room for 999"):
         export_predictions(lines, truth, "mots", tmp_path / "mots", "visible")
+
+
+def test_what_mots_says_of_classes(tmp_path: Path) -> None:
+    """Its class 10 marks regions that do not count, and a track has one class."""
+    joint = document([2])
+    name = next(item["name"] for item in joint["categories"] if item["id"] == 10)
+    spot = rectangle(0, 0, 9, 9)
+    found = [detection(image, 10, 0.5, 1, spot, spot) for image in (1, 2)]
+    found += [detection(image, 2 + image, 0.5, 2, spot, spot) for image in (1, 2)]
+    truth, lines = write(tmp_path, joint, found)
+    notes = export_predictions(lines, truth, "mots", tmp_path / "mots", "visible").notes
+    assert (
+        f"class 10 ({name}) has the number of MOTS's ignore regions: tools that read MOTS do not "
+        "count its 2 masks" in notes
+    )
+    assert "1 track of several classes; the most frequent class is used" in notes
+    truth, lines = write(tmp_path, joint, found[2:3])
+    notes = export_predictions(lines, truth, "mots", tmp_path / "mots", "visible").notes
+    assert notes == ("scores are not written: MOTS has none",)
+
+
+def test_class_0_of_motchallenge_is_a_class(tmp_path: Path) -> None:
+    joint = document([1])
+    joint["categories"] = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
+    spot = rectangle(0, 0, 9, 9)
+    truth, lines = write(tmp_path, joint, [detection(1, 0, 0.5, 1, spot, spot)])
+    export_predictions(lines, truth, "motchallenge", tmp_path / "boxes", "visible")
+    import_predictions(tmp_path / "boxes", truth, "motchallenge", tmp_path / "back.jsonl")
+    assert [item["category_id"] for item in load(tmp_path / "back.jsonl")] == [0]
 
 
 def test_masks_that_are_not_there(tmp_path: Path) -> None:

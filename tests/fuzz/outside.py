@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from tests.own_data.foreign import HEIGHT, WIDTH, write_kins, write_synth_drive
@@ -63,6 +64,14 @@ def write_outside(root: Path) -> None:
     code = compress(mask, (HEIGHT, WIDTH)).decode()
     lines = [f"{frame} 1004 1 {HEIGHT} {WIDTH} {code}\n" for frame in (1, 2)]
     (foreign / "mots" / "0001.txt").write_text("".join(lines))
+
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[9:29, 9:29] = 1
+    (foreign / "movi" / "v").mkdir(parents=True)
+    for name in ("segmentation_full_1", "segmentation_0_1", "rgba_full_1"):
+        assert cv2.imwrite(str(foreign / "movi" / "v" / f"{name}.png"), ids)
+    metadata = {"instances": [{"category": "cup"}]}
+    (foreign / "movi" / "v" / "metadata.json").write_text(json.dumps(metadata))
 
     video = root / "video"
     video.mkdir()

@@ -222,6 +222,15 @@ TARGETS = (
         weight=4,
     ),
     Target(
+        "examples",
+        "examples --ground-truth {a}/gt.json --out {out}/examples",
+        ("evaluate",),
+        ("gt.json",),
+        MORE_ITEMS,
+        SAME_JSON,
+        weight=2,
+    ),
+    Target(
         "evaluation shards",
         "merge-evaluations {a}/1.npz {a}/2.npz --out {out}/metrics.json --details "
         "{out}/details.json",
@@ -318,6 +327,7 @@ TARGETS = (
             ("ytvis", "frames", "ytvis.json", ("ytvis.json",), MORE_ITEMS, SAME_JSON),
             ("tao-amodal", "frames", "tao.json", ("tao.json",), MORE_ITEMS, SAME_JSON),
             ("mots", "frames", "mots", ("mots/0001.txt",), LINES, ()),
+            ("movi", "movi", "movi", ("movi/*/segmentation_*.png",), BYTES, ()),
             (
                 "amodal-synth-drive",
                 "drive/images",

@@ -205,6 +205,41 @@ def test_images_of_videos_are_ordered_by_frame(case: Case) -> None:
     assert [item["instance_id"] for item in case.document["annotations"]] == [1, 1]
 
 
+def test_videos_without_images_are_left_out(case: Case) -> None:
+    """`prepare` takes no such video; nor do they make one of two frames look like two images."""
+    document = coco(case, {"segmentation": AMODAL, "track_id": 90})
+    document["videos"] = [{"id": 5, "name": "v"}, {"id": 6, "name": "w"}]
+    document["images"] = [
+        {**document["images"][0], "id": n, "file_name": case.image(f"{n}.png")}
+        | {"video_id": 5, "frame_id": n}
+        for n in (3, 4)
+    ]
+    path = case.write(document)
+    assert f"{path}: skipped 1 video without images" in case.take("coco-amodal", path).notes
+    assert case.document["videos"] == [{"id": 1, "name": "v", "source_id": 5}]
+
+
+def test_videos_of_one_frame_have_no_tracks(case: Case) -> None:
+    document = coco(case, {"segmentation": AMODAL, "track_id": 90})
+    document["videos"] = [{"id": 5, "name": "v"}]
+    document["images"][0] |= {"video_id": 5, "frame_id": 20}
+    case.take("coco-amodal", case.write(document))
+    assert [video["tracks"] for video in case.document["videos"]] == [False]
+
+
+def test_invented_names_are_free(case: Case) -> None:
+    document = coco(case, {"segmentation": AMODAL, "track_id": 90})
+    names = ("a_3", "a", "a")
+    document["videos"] = [{"id": n, "name": name} for n, name in enumerate(names)]
+    document["images"] = [
+        {**document["images"][0], "id": 3 + n, "file_name": case.image(f"{n}.png")}
+        | {"video_id": n, "frame_id": 0}
+        for n in range(3)
+    ]
+    case.take("coco-amodal", case.write(document))
+    assert [video["name"] for video in case.document["videos"]] == ["a_3", "a", "a_3_3"]
+
+
 def test_a_track_that_is_no_number_is_named(case: Case) -> None:
     document = coco(case, {"segmentation": AMODAL, "track_id": [1]})
     document["videos"] = [{"id": 5, "name": "v"}]
@@ -504,6 +539,46 @@ def test_movi_pixels_are_the_object_plus_one(case: Case) -> None:
     assert (item["amodal_mask"], item["visible_mask"]) == (AMODAL, VISIBLE)
     assert (item["obj_id"], item["category_id"]) == (2, 1)
     assert [entry["name"] for entry in case.document["categories"]] == ["a", "b", "c"]
+
+
+def test_movi_frames_are_in_the_order_of_their_numbers(case: Case) -> None:
+    """With or without zeros before them; what has no number is no id map."""
+    folder = case.folder / "movi" / "v1"
+    ids = np.zeros((4, 6), np.uint8)
+    ids[1:3, 2:4] = 3
+    for digits in ("10", "9", "011"):
+        case.image(f"v1/rgba_full_{digits}.png")
+        save_ids(folder / f"segmentation_full_{digits}.png", ids)
+    save_ids(folder / "segmentation_02_9.png", ids)
+    save_ids(folder / "segmentation_full_copy.png", ids)
+    save_ids(case.folder / "movi" / "v2" / "segmentation_full_copy.png", ids)
+    case.take("movi", case.folder / "movi")
+    names = [item["file_name"].rpartition("_")[2] for item in case.document["images"]]
+    assert names == ["9.png", "10.png", "011.png"]
+    assert case.only()["obj_id"] == 2
+    save_ids(folder / "segmentation_2_09.png", ids)
+    case.out.unlink()
+    told = case.refused("movi", case.folder / "movi")
+    assert told.endswith("segmentation_02_9.png is of the same object and frame; remove one")
+
+
+def test_what_macos_adds_is_no_data(case: Case) -> None:
+    root = synth_drive(case)
+    (path,) = root.rglob("*.json")
+    path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    case.take("amodal-synth-drive", root)
+    assert len(case.document["videos"]) == 1
+    case.image("0002/000000.png")
+    labels = case.folder / "instances_txt"
+    labels.mkdir()
+    (labels / "0002.txt").write_text("0 1004 1 4 6 92207\n")
+    (labels / "._0002.txt").write_bytes(b"\0\5\x16\7")
+    case.take("mots", labels)
+    assert case.only()["track_id"] == 1004
+    (case.folder / "maps").mkdir()
+    (case.folder / "maps" / "._000000.png").write_bytes(b"\0\5\x16\7")
+    case.out.unlink()
+    assert "contains no <sequence>.txt" in case.refused("mots", case.folder / "maps")
 
 
 @pytest.mark.parametrize("colour", [GREY, PALETTE])

@@ -116,10 +116,10 @@ def random_batch(
 def random_pairs(
     method: Method, objects: tuple[int, ...], seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)
 ) -> PairBatch:
-    """The same as a batch of the data set, with image ids (10, 11), (20, 21), ..."""
+    """The same as a batch of the dataset, with image ids (10, 11), (20, 21), ..."""
     key, ref, key_targets, ref_targets, sizes = random_batch(method, objects, seed, size)
     ids = [(10 * number, 10 * number + 1) for number in range(1, len(objects) + 1)]
-    return PairBatch(key, ref, key_targets, ref_targets, sizes, ids)
+    return PairBatch(key, ref, key_targets, ref_targets, sizes, sizes, ids)
 
 
 def assert_trains_alike(plain: Detector, faster: Detector, method: Method) -> None:

@@ -20,6 +20,7 @@ from vatrack.config import Backbone, Method
 from vatrack.config.dataset import DatasetConfig, ValidationConfig
 from vatrack.data.batches import collate
 from vatrack.data.fields import lacks_tracks
+from vatrack.data.joint.file import single_videos
 from vatrack.data.joint.prepare import prepare_joint
 from vatrack.data.pairs import PairDataset
 from vatrack.evaluation.evaluate import evaluate_inputs
@@ -201,3 +202,13 @@ def test_training_says_so_once_and_chooses_by_image_ap(
     assert metrics["video/amodal/AP"] is metrics["track/amodal/FN"] is None
     chosen = select_best(tmp_path / "run", run.selection, tmp_path / "run" / "best.json")
     assert chosen.metric == "image/amodal/AP"
+
+
+def test_every_image_has_a_video_of_its_own_name() -> None:
+    names = ("a_b", "a_b_3", "a/b")
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names, 1)]
+    assert [(video["id"], video["name"]) for video in single_videos(images)] == [
+        (1, "a_b"),
+        (2, "a_b_3"),
+        (3, "a_b_3_3"),
+    ]

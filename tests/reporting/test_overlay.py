@@ -24,6 +24,7 @@ from tests.evaluation.scenes import (
 )
 from tests.reporting.test_drawing import GREY, blended, flat_image
 from vatrack.common.errors import InputError
+from vatrack.common.files import write_yaml
 from vatrack.reporting.drawing import track_colours
 from vatrack.reporting.layers import FrameList, draw_side, read_layers
 from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_overlay
@@ -151,6 +152,22 @@ def test_an_object_without_a_visible_pixel_is_not_drawn(tmp_path: Path) -> None:
     assert (amodal == label).all(axis=-1).any()
     assert not (hidden == label).all(axis=-1).any(), "neither mask nor label"
     assert (hidden[:, :30, :40] != GREY).any(), "a note says that there is nothing"
+
+
+def test_labels_name_the_classes_of_the_predictions(tmp_path: Path) -> None:
+    files = write_set(tmp_path)
+    listed = FrameList.read(files["ground_truth"], files["images"])
+    _, (found, _) = read_layers(listed, files["predictions"], 0.5)
+    truth = {item["id"]: item["name"] for item in listed.document["categories"]}
+    assert {label.split(" #")[0] for label in found.label} == {truth[2]}
+    swapped = {1: truth[2], 2: truth[1]}
+    notes = {
+        "predictions": files["predictions"].name,
+        "categories": [{"id": number, "name": name} for number, name in swapped.items()],
+    }
+    write_yaml(files["predictions"].with_name("inference.yaml"), notes)
+    _, (found, _) = read_layers(listed, files["predictions"], 0.5)
+    assert {label.split(" #")[0] for label in found.label} == {truth[1]}
 
 
 def test_a_side_leaves_out_an_object_whose_mask_is_empty(tmp_path: Path) -> None:

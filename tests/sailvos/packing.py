@@ -1,4 +1,4 @@
-"""Small archives for tests, in all forms that data sets come in."""
+"""Small archives for tests, in all forms that datasets come in."""
 
 from __future__ import annotations
 

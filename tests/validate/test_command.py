@@ -52,7 +52,7 @@ def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path
         f"0 errors, 1 warning, 0 notes in {mini_set.raw} and its annotations ("
     )
     assert lines[-2].startswith(
-        "warning  crowd (1)  crowd annotations are ignored in training and evaluation"
+        "warning  crowd (1)  crowd annotations count in video and track metrics only"
     )
     assert lines[-1] == f"{'':9}{mini_set.paths()['train']}: annotation 0: iscrowd is 1"
     assert read_json(tmp_path / "out" / "report.json")["counts"] == {

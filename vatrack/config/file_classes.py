@@ -15,6 +15,7 @@ from vatrack.common.similar import meant
 from vatrack.config.classes import ClassList, names_problem, shown_name
 
 SHOWN = 5  # classes in a message
+RENAME = "rename them with --class-map OLD=NEW (OLD= drops a class)"
 
 
 def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
@@ -111,6 +112,7 @@ class FileClasses:
         classes: ClassList,
         owner: str = "the checkpoint",
         class_map: Mapping[str, str] | None = None,
+        fix: str = RENAME,
     ) -> tuple[int | None, ...]:
         """The file's category id of every label of a class list; None: left out.
 
@@ -121,6 +123,7 @@ class FileClasses:
         Args:
             owner: whose classes they are, for messages.
             class_map: names of the list to names of the file; an empty one leaves the class out.
+            fix: what the user can do about lists that do not fit.
 
         Raises:
             InputError: each of the lists has a class that the other lacks, and no mapping is given;
@@ -138,8 +141,7 @@ class FileClasses:
         ]
         if unknown and class_map is None and set(ids) - set(names):
             raise InputError(
-                different_classes(owner, classes, self.source, self.classes, unknown)
-                + "; rename them with --class-map OLD=NEW (OLD= drops a class)"
+                different_classes(owner, classes, self.source, self.classes, unknown) + f"; {fix}"
             )
         return tuple(ids.get(name) for name in names)
 

@@ -22,9 +22,8 @@ class PairBatch:
 
     Attributes:
         key_images, ref_images: (n, 3, H, W) uint8 RGB, padded to multiples of 32.
-        image_sizes: height and width of each key frame without padding.
+        image_sizes, ref_sizes: height and width of each key and reference frame without padding.
         image_ids: (key, reference) of each pair, for messages.
-        ref_sizes: height and width of each reference frame; None: those of the key frames.
     """
 
     key_images: Tensor
@@ -32,15 +31,14 @@ class PairBatch:
     key_targets: list[Targets]
     ref_targets: list[Targets]
     image_sizes: list[tuple[int, int]]
+    ref_sizes: list[tuple[int, int]]
     image_ids: list[tuple[int, int]]
-    ref_sizes: list[tuple[int, int]] | None = None
 
     def network_images(self, pairs: slice, device: torch.device) -> tuple[Tensor, Tensor]:
         """Key and reference frames of some pairs as the network reads them, on its device."""
-        ref_sizes = self.ref_sizes or self.image_sizes
         return (
             network_input(self.key_images[pairs], self.image_sizes[pairs], device),
-            network_input(self.ref_images[pairs], ref_sizes[pairs], device),
+            network_input(self.ref_images[pairs], self.ref_sizes[pairs], device),
         )
 
     def pin_memory(self) -> PairBatch:
@@ -66,8 +64,8 @@ def collate(pairs: Iterable[tuple[FrameSample, FrameSample]]) -> PairBatch:
         [_targets(key, size) for key, _ in pairs],
         [_targets(ref, size) for _, ref in pairs],
         [key.resize.size for key, _ in pairs],
-        [(key.image_id, ref.image_id) for key, ref in pairs],
         [ref.resize.size for _, ref in pairs],
+        [(key.image_id, ref.image_id) for key, ref in pairs],
     )
 
 

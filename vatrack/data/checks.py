@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.json_types import Json
 from vatrack.data.fields import (
     annotation_problem,
     is_whole,
     masks_of,
     read_masks,
 )
-from vatrack.data.joint.faults import FIELDS, JointFault, item_faults, place_of
+from vatrack.data.joint.faults import FIELDS, JointFault, frame_faults, item_faults, place_of
 
 CHECKED_TOGETHER = 4096  # masks checked at once
 MASKS = ("segmentation", "amodal_mask", "visible_mask")
@@ -74,14 +75,22 @@ class AnnotationChecks:
         if len(self._masks) >= CHECKED_TOGETHER:
             self._check_masks()
 
-    def finish(self) -> None:
-        """Checks the masks that are left when the whole file was read.
+    def finish(self, videos: list[Json], images: list[Json]) -> None:
+        """Checks the masks that are left when the whole file was read, and which image belongs to
+        which video.
 
         Masks of images that the file does not list are not checked: nothing reads them.
 
+        Args:
+            videos, images: the lists of the file.
+
         Raises:
-            InputError: one does not fill its image.
+            InputError: a mask does not fill its image, an image belongs to no video, or two images
+                of a video have the same frame_id.
+            KeyError: a field is missing in the lists.
         """
+        for fault in frame_faults(images, {video["id"]: [] for video in videos}):
+            raise fault.error(self.path)
         self._check_masks()
         for mask, image, name in self._waiting:
             if image in self.sizes:

@@ -1,4 +1,4 @@
-"""The values of a field of many items as one array, checked together.
+"""The values of a field of many items as one array, checked together, and where ids stand in one.
 
 What is wrong with one of them, `vatrack.data.fields` tells.
 """
@@ -47,6 +47,15 @@ def whole_numbers(values: Sequence[Any]) -> Ints | None:
     if len(values) and not (min(values) > -LIMIT and max(values) < LIMIT):
         return None
     return np.array(values, np.int64)
+
+
+def rows_of_ids(listed: Ints, wanted: Ints) -> Ints:
+    """For each wanted id the row where it stands first in a list, -1 where it does not."""
+    if not len(listed):
+        return np.full(len(wanted), -1, np.int64)
+    order = np.argsort(listed, kind="stable")
+    rows = order[np.minimum(np.searchsorted(listed, wanted, sorter=order), len(listed) - 1)]
+    return np.where(listed[rows] == wanted, rows, -1)
 
 
 def rows_of_numbers(rows: Sequence[Any], width: int) -> Floats | None:

@@ -138,10 +138,11 @@ class AnnotationFile:
 
     @property
     def clips(self) -> list[list[Frame]]:
-        """For every clip its frames by frame number."""
+        """For every clip that has frames these by frame number."""
         return [
             [self.frame(number) for number in range(start, stop)]
             for start, stop in pairwise(self.bounds.tolist())
+            if stop > start
         ]
 
     def require_frames(self, images: Path) -> None:

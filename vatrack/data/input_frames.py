@@ -1,4 +1,4 @@
-"""Test frames as the network reads them, one by one or as a PyTorch data set (spec 2.6)."""
+"""Test frames as the network reads them, one by one or as a PyTorch dataset (spec 2.6)."""
 
 from __future__ import annotations
 

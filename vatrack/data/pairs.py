@@ -1,4 +1,4 @@
-"""Training pairs as a PyTorch data set (spec 2.2)."""
+"""Training pairs as a PyTorch dataset (spec 2.2)."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def _build(source: Path, target: Path) -> None:
                     row = (item.value["image_id"], offset, length, checksum)
                     for column, value in zip(columns, row, strict=True):
                         column.append(value)
-            check.finish()
+            check.finish(lists["videos"], lists["images"])
             classes = FileClasses.of(categories, str(source))
             writer = StoreWriter(lists["videos"], lists["images"], classes.ids)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from vatrack.common.files import atomic_path
 from vatrack.common.rle import Ints
+from vatrack.data.columns import rows_of_ids
 
 FORMAT = "vatrack-store-3"
 COLUMNS = ("image_id", "video_id", "frame_id", "width", "height", "first", "count")
@@ -82,10 +83,8 @@ class StoreWriter:
         images."""
         images, *columns = (np.frombuffer(column, np.int64) for column in self.columns)
         ids = self.frames["image_id"]
-        by_id = np.argsort(ids, kind="stable")
-        at = np.minimum(np.searchsorted(ids, images, sorter=by_id), max(0, len(ids) - 1))
-        frame = by_id[at] if len(ids) else at
-        known = np.flatnonzero(ids[frame] == images) if len(ids) else np.zeros(0, np.int64)
+        frame = rows_of_ids(ids, images)
+        known = np.flatnonzero(frame >= 0)
         order = known[np.argsort(frame[known], kind="stable")]
         self.frames["count"] = np.bincount(frame[known], minlength=len(ids))
         self.frames["first"] = np.cumsum(self.frames["count"]) - self.frames["count"]

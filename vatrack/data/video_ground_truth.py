@@ -6,16 +6,17 @@ from __future__ import annotations
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
 
 
 def video_ground_truth(
-    joint: dict[str, Any], mask_type: str, max_occlusion: float
+    joint: dict[str, Any], mask_type: MaskType, max_occlusion: float
 ) -> dict[str, Any]:
     """Groups the annotations of a joint-form JSON by instance, as YouTube-VIS-like tracks.
 
     Args:
-        joint: videos, images, annotations and categories in the joint form (spec 1.5).
-        mask_type: "amodal" or "visible", the mask and area that the tracks carry.
+        joint: videos, images, annotations and categories in the joint form (spec 1.5), sound.
+        mask_type: the mask and area that the tracks carry.
         max_occlusion: annotations count while their `occlude_rate` is below it (exclusive; spec
             1.5, quirk D12), or unknown.
 
@@ -26,28 +27,10 @@ def video_ground_truth(
         much occluded.
 
     Raises:
-        InputError: an annotation points at a missing image, lacks a field, or an instance occurs
-            twice in a frame.
+        InputError: an instance occurs twice in a frame.
     """
-    if mask_type not in ("amodal", "visible"):
-        raise ValueError(f"mask_type must be amodal or visible, not {mask_type}")
-    try:
-        return _group(joint, mask_type, max_occlusion)
-    except KeyError as error:
-        raise InputError(
-            f"the frame-level ground truth has no {error}; use the joint form from `vatrack "
-            "convert`"
-        ) from None
-
-
-def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[str, Any]:
     frames: dict[int, list[dict[str, Any]]] = {video["id"]: [] for video in joint["videos"]}
     for image in joint["images"]:
-        if image["video_id"] not in frames:
-            raise InputError(
-                f"image {image['id']}: its video {image['video_id']} is not in the list of videos; "
-                "add it"
-            )
         frames[image["video_id"]].append(image)
     position: dict[int, int] = {}
     for images in frames.values():
@@ -56,11 +39,6 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
 
     tracks: dict[tuple[int, int], dict[str, Any]] = {}
     for annotation in joint["annotations"]:
-        if annotation["image_id"] not in position:
-            raise InputError(
-                f"annotation {annotation['id']}: its image {annotation['image_id']} is not in the "
-                f"list of images; add it, or remove the annotation"
-            )
         rate = annotation.get("occlude_rate")
         if rate is not None and rate >= max_occlusion:
             continue
@@ -72,7 +50,7 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
                 f"annotation {annotation['id']}: instance {instance} occurs twice in image "
                 f"{annotation['image_id']}; give each of its objects an instance of its own"
             )
-        track["segmentations"][index] = _mask(annotation, mask_type)
+        track["segmentations"][index] = annotation[f"{mask_type}_mask"]
         track["areas"][index] = annotation[f"area_{mask_type}"]
         track["occlude_rate"][index] = rate
     numbered = [{"id": number, **tracks[key]} for number, key in enumerate(sorted(tracks), start=1)]
@@ -91,13 +69,3 @@ def _new_track(annotation: dict[str, Any], images: list[dict[str, Any]]) -> dict
         "areas": [None] * len(images),
         "occlude_rate": [None] * len(images),
     }
-
-
-def _mask(annotation: dict[str, Any], mask_type: str) -> Any:
-    """The RLE of a mask type; joint forms have it by name and in `segmentation`."""
-    named = annotation.get(f"{mask_type}_mask")
-    return (
-        named
-        if named is not None
-        else annotation["segmentation"][("amodal", "visible").index(mask_type)]
-    )

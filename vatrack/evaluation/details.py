@@ -23,7 +23,7 @@ def detail_document(
     Args:
         per_class: by "image/amodal" and so on, then category id: AP, AP50, ... with up to 1000
             detections per image and class; only classes with true objects that count.
-        tracking: counts by mask type.
+        tracking: counts by type of track (`TRACK_TYPES`).
         per_video: by video id, then "image/amodal" (AP, AP50), "video/amodal" (the same),
             "track/amodal" and so on. A video's AP is the mean over the classes that have true
             objects in it, with its own detections alone.

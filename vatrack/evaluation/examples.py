@@ -27,6 +27,7 @@ from vatrack.common.json_types import Json
 from vatrack.common.locks import filling
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.value_files import read_json
+from vatrack.data.fields import read_masks
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
 
@@ -112,6 +113,7 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
     else:
         document, source = read_json(ground_truth), Path(ground_truth)
     expected = perfect_metrics(document, str(source))
+    spoilt = _with_codes(document)
     files = {}
     with scratch_directory(out / "examples") as scratch:
         if ground_truth is None:
@@ -121,7 +123,7 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
             with create_text(check_target(scratch / file)) as stream:
                 files[out / file] = sum(
                     stream.write(json.dumps(prediction) + "\n") > 0
-                    for prediction in predictions(document, effects, seed)
+                    for prediction in predictions(spoilt, effects, seed)
                 )
         path = Path("perfect", "expected.json")
         write_json(scratch / path, expected, indent=1)
@@ -152,12 +154,26 @@ def _add_files(made: Path, out: Path) -> None:
             shutil.move(path, check_target(target))
 
 
+def _with_codes(document: Mapping[str, Any]) -> Json:
+    """A sound ground truth with its masks, of any form, as canonical codes."""
+    size_of = {image["id"]: [image["height"], image["width"]] for image in document["images"]}
+    annotations = [dict(annotation) for annotation in document["annotations"]]
+    sizes = [size_of[annotation["image_id"]] for annotation in annotations]
+    for name in (f"{mask_type}_mask" for mask_type in MASK_TYPES):
+        masks = [annotation[name] for annotation in annotations]
+        counts, _ = read_masks(masks, sizes, [name] * len(masks))
+        for annotation, size, text in zip(annotations, sizes, counts, strict=True):
+            annotation[name] = {"size": size, "counts": text.decode("ascii")}
+    return {**document, "annotations": annotations}
+
+
 def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) -> Iterator[Json]:
     """The ground truth's own objects as predictions (contract 2) with both masks, spoilt; in the
     order of the annotations.
 
     Args:
-        document: joint form; `effects`: what is done to them; `seed`: of all chance.
+        document: joint form, its masks as codes; `effects`: what is done to them; `seed`: of all
+            chance.
     """
     chance = {name: Random(f"{seed} {name}") for name in ("shift", "drop", "false", "score")}
     identity = _identities(document) if effects.swap else {}
@@ -175,7 +191,8 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
                 for share, length in zip(moved, size, strict=True)
             ]
             masks = {mask_type: _moved(mask, by[0], by[1]) for mask_type, mask in masks.items()}
-        track = identity.get(annotation["id"], annotation["instance_id"])
+        instance = annotation["instance_id"]
+        track = identity.get((annotation["image_id"], instance), instance)
         if coco_mask.area(masks["amodal"]):
             yield _prediction(
                 annotation["image_id"], annotation["category_id"], score, track, masks
@@ -194,9 +211,9 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
             free += 1
 
 
-def _identities(document: Mapping[str, Any]) -> dict[int, int]:
-    """New track ids by annotation id: in a video's last quarter each object has the id of the next
-    one of its class."""
+def _identities(document: Mapping[str, Any]) -> dict[tuple[int, int], int]:
+    """New track ids by image and instance: in a video's last quarter each object has the id of the
+    next one of its class."""
     frames: dict[int, list[Json]] = {}
     for image in document["images"]:
         frames.setdefault(image["video_id"], []).append(image)
@@ -218,7 +235,7 @@ def _identities(document: Mapping[str, Any]) -> dict[int, int]:
         after = [*ordered[1:], ordered[0]] if len(ordered) > 1 else [free + ordered[0]]
         following |= {(*group, one): other for one, other in zip(ordered, after, strict=True)}
     return {
-        annotation["id"]: following[
+        (annotation["image_id"], annotation["instance_id"]): following[
             annotation["video_id"], annotation["category_id"], annotation["instance_id"]
         ]
         for annotation in document["annotations"]

@@ -73,9 +73,10 @@ class VideoResult:
 
     `images`: their number, `seen`: of those with a detection; `matches`: by "image/amodal",
     "video/amodal", with the extended metrics also "image/amodal_box", and so on; `tracking`: counts
-    by mask type; `hidden`: where they are measured, those of the hidden parts; `detections`: their
-    number; `tracks`: number of predicted tracks, `mixed`: of those with detections of more than one
-    class; `metrics`: by "image/amodal", "video/amodal", "track/amodal" and so on, where details are
+    by type of track ("amodal", "amodal_box", ...); `hidden`: where they are measured, those of the
+    hidden parts; `detections`: their number, `left_out`: of those of classes that are not wanted;
+    `tracks`: number of predicted tracks, `mixed`: of those with detections of more than one class;
+    `metrics`: by "image/amodal", "video/amodal", "track/amodal" and so on, where details are
     wanted; `boxes`: whether the boxes can be what they should be; `missing`: the predictions
     without a mask, by the type that they lack.
     """
@@ -86,6 +87,7 @@ class VideoResult:
     tracking: Mapping[str, list[TrackCounts]]
     hidden: HiddenCounts | None
     detections: int
+    left_out: int
     tracks: int
     mixed: int
     metrics: Mapping[str, Metrics]
@@ -149,6 +151,7 @@ def _measure(video: Video, protocol: Protocol, check_only: bool) -> VideoResult:
         tracking,
         hidden,
         len(predictions.image),
+        predictions.left_out,
         tracks,
         mixed,
         metrics,

@@ -26,8 +26,8 @@ class Evaluated:
     """What `evaluate_inputs` evaluated and wrote.
 
     `metrics`: by name, in percent; `detections`, in `images_seen` of `images`, `videos_seen` of
-    `videos`; `tracks`, `mixed` of which have detections of more than one class: allowed, but worth
-    a look.
+    `videos`, without those `left_out`, of classes that are not wanted; `tracks`, `mixed` of which
+    have detections of more than one class: allowed, but worth a look.
     """
 
     out: Path
@@ -39,6 +39,7 @@ class Evaluated:
     videos: int
     tracks: int
     mixed: int
+    left_out: int = 0
 
     @classmethod
     def of(cls, out: Path, metrics: Metrics, results: Sequence[VideoResult]) -> Evaluated:
@@ -53,10 +54,16 @@ class Evaluated:
             videos=len(results),
             tracks=sum(result.tracks for result in results),
             mixed=sum(result.mixed for result in results),
+            left_out=sum(result.left_out for result in results),
         )
 
     def __str__(self) -> str:
         found = "the file has no predictions; all metrics are those of an empty result"
+        if self.left_out:
+            found = (
+                "no prediction is left, because their classes are not in the ground truth or "
+                "dropped (--class-map); all metrics are those of an empty result"
+            )
         if self.detections:
             found = (
                 f"{counted(self.detections, 'detection')} in {self.images_seen} of "

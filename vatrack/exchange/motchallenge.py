@@ -66,7 +66,7 @@ def read(
                 values = [float(text) for text in line.replace(",", " ").split()]
                 frame, track = int(values[0]), int(values[1])
                 x, y, width, height, score = values[2:7]
-                category = int(values[7]) if len(values) > 7 and values[7] > 0 else only
+                category = int(values[7]) if len(values) > 7 and values[7] >= 0 else only
             except (ValueError, IndexError, OverflowError):
                 raise InputError(
                     f"{where}: not a line of MOTChallenge; write `frame, id, left, top, width, "

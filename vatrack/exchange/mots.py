@@ -1,8 +1,8 @@
 """MOTS text files, one a video (`vatrack.common.mots`).
 
-Masks of a frame may not overlap, so where they do the object with
-the higher score keeps the pixels, and amodal masks lose what makes them amodal. KITTI MOTS counts
-frames from 0, the MOTS challenge from 1.
+Masks of a frame may not overlap, so where they do the object with the higher score keeps the
+pixels, and amodal masks lose what makes them amodal. A track has one class, and class 10 says that
+a region does not count. KITTI MOTS counts frames from 0, the MOTS challenge from 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vatrack.common.mask_types import MaskType
 from vatrack.common.mots import IDS, IGNORED, read_lines
 from vatrack.exchange.listing import Listing
 from vatrack.exchange.masks import as_prediction
-from vatrack.exchange.tracks import Detection, Track, by_frame
+from vatrack.exchange.tracks import Detection, Track, by_frame, mixed_classes
 from vatrack.exchange.video_files import image_at, video_files, write_files
 
 FOLDER = True
@@ -66,7 +66,13 @@ def write(
         )
     if mask_type == "amodal":
         notes.append("MOTS has visible masks; amodal masks lose the parts that others cover")
-    return [*notes, "scores are not written: MOTS has none"]
+    ignored = sum(len(track.detections) for track in tracks if track.category_id == IGNORED)
+    if ignored:
+        notes.append(
+            f"class {IGNORED} ({listing.categories[IGNORED]}) has the number of MOTS's ignore "
+            f"regions: tools that read MOTS do not count its {counted(ignored, 'mask')}"
+        )
+    return [*notes, *mixed_classes(tracks), "scores are not written: MOTS has none"]
 
 
 def _numbers(tracks: Sequence[Track]) -> dict[tuple[int, int], int]:

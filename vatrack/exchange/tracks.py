@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import box_of
@@ -64,12 +65,13 @@ class Track:
 def read_tracks(path: Path, listing: Listing, mask_type: MaskType) -> list[Track]:
     """The tracks of a file of predictions (contract 2) with one type of mask, by video and id.
 
-    Detections without such a mask are left out, with a warning.
+    Detections without such a mask, and those of classes that the listing lacks, are left out, with
+    a warning.
 
     Raises:
         InputError: the file is wrong, or no detection has such a mask.
     """
-    found = read_predictions(path, listing.images)
+    found = read_predictions(path, listing.images, listing.document, str(listing.path))
     images = listing.images
     rows = [row for row, counts in enumerate(found.counts[mask_type]) if counts is not None]
     if len(found.image) and not rows:
@@ -102,6 +104,14 @@ def read_tracks(path: Path, listing: Listing, mask_type: MaskType) -> list[Track
         )
         tracks.setdefault((int(images.video[image]), int(found.track[row])), []).append(detection)
     return [Track(video, number, tuple(items)) for (video, number), items in tracks.items()]
+
+
+def mixed_classes(tracks: Sequence[Track]) -> list[str]:
+    """What is said where a form has one class a track."""
+    mixed = sum(len({d.category_id for d in track.detections}) > 1 for track in tracks)
+    if not mixed:
+        return []
+    return [f"{counted(mixed, 'track')} of several classes; the most frequent class is used"]
 
 
 def _has_one_box(found: Predictions, row: int) -> bool:

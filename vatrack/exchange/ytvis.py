@@ -16,7 +16,7 @@ from vatrack.common.mask_types import MaskType
 from vatrack.common.value_files import read_json
 from vatrack.exchange.listing import Listing
 from vatrack.exchange.masks import as_prediction
-from vatrack.exchange.tracks import Track
+from vatrack.exchange.tracks import Track, mixed_classes
 
 FOLDER = False
 
@@ -29,13 +29,8 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
 
 def left_out(tracks: Sequence[Track]) -> list[str]:
     """What of the tracks is not in the list."""
-    notes = ["boxes and scores of single frames are not written: a track has its mean score"]
-    mixed = sum(len({d.category_id for d in track.detections}) > 1 for track in tracks)
-    if mixed:
-        notes.append(
-            f"{counted(mixed, 'track')} of several classes; the most frequent class is used"
-        )
-    return notes
+    note = "boxes and scores of single frames are not written: a track has its mean score"
+    return [note, *mixed_classes(tracks)]
 
 
 def results(tracks: Sequence[Track], listing: Listing) -> list[dict[str, Any]]:

@@ -74,6 +74,9 @@ def import_dataset(
     dataset = _READERS[source_format](Settings(tuple(sources), images))
     if not dataset.images:
         raise InputError(f"{sources[0]}: contains no images; give another file or folder")
+    if len(dataset.videos) == len(dataset.images):  # as `prepare` takes such a file
+        for video in dataset.videos:
+            video["tracks"] = False
     unusable = check_images(dataset.images, images)
     counts = write_joint(dataset, out)
     notes = [f"the source has no {dataset.lacks}"] if dataset.lacks else []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
@@ -56,7 +57,7 @@ def read(settings: Settings) -> Dataset:
     videos: dict[tuple[str, str], dict[int, Path]] = defaultdict(dict)
     for source in settings.sources:
         for path in sorted(source.rglob("*_aminseg.json")):
-            if match := _NAME.fullmatch(path.name):
+            if not is_clutter(path.name) and (match := _NAME.fullmatch(path.name)):
                 key, frame = (path.parent.name, match["camera"]), int(match["frame"])
                 if frame in videos[key]:
                     raise InputError(f"{path}: {videos[key][frame]} is the same frame; remove one")

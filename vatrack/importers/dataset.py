@@ -78,7 +78,7 @@ class Frames:
     def video(self, name: str, **further: Any) -> Json:
         """Adds a video; ids count from 1. Its name becomes one that a folder can have."""
         number, name = len(self.videos) + 1, safe_name(name)
-        if name in self._video_names:
+        while name in self._video_names:
             name = f"{name}_{number}"
         self._video_names.add(name)
         self.videos.append({"id": number, "name": name, **further})

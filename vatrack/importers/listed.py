@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
@@ -106,7 +107,7 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
                 f"({_shown(categories)}); import each file separately"
             )
         categories = found
-        images[path] = _add_images(frames, lists, path)
+        images[path] = _add_images(frames, lists, path, notes)
     return Lists(images, categories, frames, notes)
 
 
@@ -114,9 +115,11 @@ def _shown(categories: list[Json]) -> str:
     return ", ".join(f"{item['id']} {item['name']}" for item in categories[:10])
 
 
-def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dict[int, Json]:
+def _add_images(
+    frames: Frames, lists: dict[str, list[Json]], path: Path, notes: list[str]
+) -> dict[int, Json]:
     """Adds the images of a file, in the order of their videos; each is its own where there are
-    none."""
+    none. Videos without images are left out, with a note."""
     found: dict[int, Json] = {}
     rows: dict[int, list[tuple[int, Json]]] = defaultdict(list)
     videos: dict[int, Json] = {}
@@ -143,7 +146,11 @@ def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dic
         if not isinstance(position, int) or not is_whole(position):
             raise InputError(f"{where}: has no integer `frame_id` or `frame_index`; {FIX}")
         rows[belongs].append((position, item))
+    if frameless := videos.keys() - rows:
+        notes.append(f"{path}: skipped {counted(len(frameless), 'video')} without images")
     for number, item in videos.items():
+        if number in frameless:
+            continue
         ordered = sorted(rows[number], key=lambda row: row[0])
         for (first, _), (second, image) in pairwise(ordered):
             if first == second:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
@@ -60,9 +61,9 @@ def _labels(sources: tuple[Path, ...]) -> list[tuple[Path, str]]:
         if source.is_file():
             found.append((source, _sequence(source)))
             continue
-        texts = sorted(source.glob("*.txt")) + sorted(source.glob("*/gt/gt.txt"))
-        maps = sorted({path.parent for path in source.glob("*/*.png")})
-        if not texts and not maps and any(source.glob("*.png")):
+        texts = _files(source, "*.txt") + _files(source, "*/gt/gt.txt")
+        maps = sorted({path.parent for path in _files(source, "*/*.png")})
+        if not texts and not maps and _files(source, "*.png"):
             maps = [source]
         if not texts and not maps:
             raise InputError(
@@ -76,6 +77,10 @@ def _labels(sources: tuple[Path, ...]) -> list[tuple[Path, str]]:
         if names.count(name) > 1:
             raise InputError(f"{path}: sequence {name} exists twice; give one source of it")
     return found
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if not is_clutter(path.name))
 
 
 def _sequence(path: Path) -> str:

@@ -20,8 +20,10 @@ from vatrack.importers.dataset import (
     read_id_map,
 )
 
-_NAME = re.compile(r"segmentation_(?P<object>\d+)_(?P<frame>\d+)\.png")
-_Labels = tuple[Path, int, Json, list[int], dict[int, int]]
+_NAME = re.compile(r"segmentation_(?P<object>full|\d+)_(?P<frame>\d+)\.png")
+_FULL = -1  # in place of an object's number: the map of all objects
+_Maps = dict[int, Path]  # by object
+_Labels = tuple[_Maps, Json, dict[int, int]]
 
 
 def read(settings: Settings) -> Dataset:
@@ -38,6 +40,7 @@ def read(settings: Settings) -> Dataset:
             path.parent
             for source in settings.sources
             for path in source.rglob("segmentation_full_*.png")
+            if _NAME.fullmatch(path.name)
         }
     )
     if not folders:
@@ -50,19 +53,33 @@ def read(settings: Settings) -> Dataset:
     names = sorted({name for found in names_of.values() for name in found} | _unnamed(names_of))
     numbers = {name: number for number, name in enumerate(names, 1)}
     for folder in folders:
-        objects: dict[int, list[int]] = {}
-        for path in folder.iterdir():
-            if match := _NAME.fullmatch(path.name):
-                objects.setdefault(int(match["frame"]), []).append(int(match["object"]))
         classes = {n: numbers[name] for n, name in enumerate(names_of[folder])}
         video = frames.video(folder.name)
-        for position, path in enumerate(sorted(folder.glob("segmentation_full_*.png"))):
-            digits = path.stem.removeprefix("segmentation_full_")
+        for position, maps in enumerate(_frames(folder)):
+            digits = maps[_FULL].stem.removeprefix("segmentation_full_")
             name = f"{folder.name}/rgba_full_{digits}.png"
-            image = frames.image_like(video, position, name, path)
-            labels.append((path, int(digits), image, sorted(objects.get(int(digits), [])), classes))
+            labels.append((maps, frames.image_like(video, position, name, maps[_FULL]), classes))
     listed = categories({number: name for name, number in numbers.items()})
     return Dataset(listed, frames, _objects(labels, numbers))
+
+
+def _frames(folder: Path) -> list[_Maps]:
+    """The id maps of every frame, by the number of the frame; names may pad it with zeros or not.
+
+    Raises:
+        InputError: there are two maps of an object in a frame.
+    """
+    found: dict[int, _Maps] = {}
+    for path in sorted(folder.iterdir()):
+        if match := _NAME.fullmatch(path.name):
+            number = _FULL if match["object"] == "full" else int(match["object"])
+            maps = found.setdefault(int(match["frame"]), {})
+            if number in maps:
+                raise InputError(
+                    f"{path}: {maps[number]} is of the same object and frame; remove one"
+                )
+            maps[number] = path
+    return [maps for _, maps in sorted(found.items()) if _FULL in maps]
 
 
 def _unnamed(names_of: dict[Path, list[str]]) -> set[str]:
@@ -87,11 +104,11 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _objects(labels: list[_Labels], numbers: dict[str, int]) -> Iterator[Object]:
-    for path, _, image, objects, classes in labels:
-        visible = read_id_map(path)
-        digits = path.stem.removeprefix("segmentation_full_")
-        for number in objects:
-            own = path.with_name(f"segmentation_{number}_{digits}.png")
+    for maps, image, classes in labels:
+        visible = read_id_map(maps[_FULL])
+        for number, own in sorted(maps.items()):
+            if number == _FULL:
+                continue
             if classes and number not in classes:
                 raise InputError(f"{own}: metadata.json has no instance {number}; {FIX}")
             yield Object(

@@ -25,14 +25,13 @@ class Counts:
     """What came out.
 
     Attributes:
-        annotations: written; `both`: those of them with both masks, `tracks`: different objects.
+        annotations: written; `tracks`: different objects.
         empty: objects left out because no pixel of them is in the image.
         hidden: objects whose visible mask is known and empty.
         united: objects whose visible mask left the amodal one, which was united with it.
     """
 
     annotations: int = 0
-    both: int = 0
     tracks: int = 0
     empty: int = 0
     hidden: int = 0
@@ -107,7 +106,6 @@ class _Writer:
         }
         rate = None
         if len(areas) == 2:
-            self.counts.both += 1
             rate = (areas["amodal"] - areas["visible"]) / areas["amodal"]
         annotation = {
             "id": self.counts.annotations,

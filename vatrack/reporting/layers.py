@@ -121,7 +121,7 @@ def read_layers(
         InputError: a file is not in its form.
     """
     document, images, source = listed.document, listed.images, str(listed.source)
-    found = read_predictions(predictions, images)
+    found = read_predictions(predictions, images, document, source)
     warn_of_gaps(
         predictions,
         found,

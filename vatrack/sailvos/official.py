@@ -16,11 +16,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
 from vatrack.common.mask_forms import PIXEL_LIMIT, form_problem
+from vatrack.common.rle import Ints
 from vatrack.data.fields import is_side, problem, rate
 from vatrack.data.known_forms import AMODAL, LISTING, OFFICIAL, wants
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
-
-Ints = npt.NDArray[np.int64]
 
 FIELDS: dict[str, frozenset[str]] = {
     "categories": frozenset({"id", "name"}),

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
+from vatrack.common.rle import Ints
 from vatrack.sailvos.layout import CLIP_MARK
 from vatrack.sailvos.official import Official, image_file, video_name
 from vatrack.sailvos.structure import source_video
-
-Ints = npt.NDArray[np.int64]
 
 # Fields of an annotation that are kept as they are, where the official file has them (spec 1.3).
 KEPT_FIELDS = (
@@ -142,22 +140,22 @@ def _frames_of_clips(
         if frames is None:
             continue
         if not files:
-            raise InputError(f"{structure_file}: clip {clip}: has no frames; remove it")
+            raise InputError(f"{structure_file}: clip {clip:.80}: has no frames; remove it")
         rows = []
         for file in files:
             stem = Path(file).stem
             if stem not in frames:
                 raise InputError(
-                    f"{structure_file}: clip {clip}: its frame {file} is not in {source}; use "
-                    "clips and annotations of the same data"
+                    f"{structure_file}: clip {clip:.80}: its frame {file:.80} is not in "
+                    f"{source}; use clips and annotations of the same data"
                 )
             rows.append(frames[stem])
         if len(set(rows)) != len(rows):
             # The same name with two suffixes is one frame.
             twice = Counter(Path(file).stem for file in files).most_common(1)[0][0]
             raise InputError(
-                f"{structure_file}: clip {clip}: its frame {twice} is listed more than once; keep "
-                "one of them"
+                f"{structure_file}: clip {clip:.80}: its frame {twice:.80} is listed more than "
+                "once; keep one of them"
             )
         clips[source_video(clip)].append(
             (clip, sorted(rows, key=lambda row: official.images[row]["frame_id"]))

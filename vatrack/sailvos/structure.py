@@ -36,7 +36,7 @@ def read_structure(path: Path) -> dict[str, list[str]]:
         for name in names:
             safe_name(name, f"{path}: clip {clip}")
         if len(set(names)) != len(names):
-            raise InputError(f"{path}: clip {clip} lists a file more than once; list it once")
+            raise InputError(f"{path}: clip {clip:.80} lists a file more than once; list it once")
     return data
 
 

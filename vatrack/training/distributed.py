@@ -28,12 +28,8 @@ from vatrack.common.structures import at_least_one
 # what started them.
 TIMEOUT = timedelta(hours=4)
 MEETING = timedelta(minutes=10)  # until all are there
-NUMBERS = (
-    "WORLD_SIZE",
-    "RANK",
-    "LOCAL_RANK",
-    "MASTER_PORT",
-)  # the variables that name a process, with MASTER_ADDR
+# The variables that name a process, with MASTER_ADDR.
+NUMBERS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT")
 
 T = TypeVar("T")
 

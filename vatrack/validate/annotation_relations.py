@@ -8,8 +8,9 @@ import numpy as np
 
 from vatrack.common.counted import counted
 from vatrack.common.rle import Ints
+from vatrack.data.columns import rows_of_ids
 from vatrack.validate.findings import Findings
-from vatrack.validate.rows import changing, find, first_rows, repeated
+from vatrack.validate.rows import changing, first_rows, repeated
 from vatrack.validate.subset import MASKS, NONE, Subset, pack_size, shown_size, unpack_size
 
 
@@ -26,7 +27,7 @@ def check_annotations(subset: Subset, findings: Findings) -> None:
         name: row for row, name in enumerate(dict.fromkeys(image.video for image in subset.images))
     }
     video_of = np.array([videos[image.video] for image in subset.images], np.int64)
-    rows = find(images, table["image_id"])
+    rows = rows_of_ids(images, table["image_id"])
     listed = rows >= 0
 
     def report(code: str, found: Ints, field: str, text: str) -> None:

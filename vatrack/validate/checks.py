@@ -165,7 +165,7 @@ CHECKS: dict[str, Check] = {
     ),
     "crowd": Check(
         "warning",
-        "crowd annotations are ignored in training and evaluation",
+        "crowd annotations count in video and track metrics only",
         "set iscrowd to 0 to use them",
     ),
     "visible-empty": Check(

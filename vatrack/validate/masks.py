@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
-from vatrack.common.rle import canonical
+from vatrack.common.rle import Bools, Floats, canonical
 from vatrack.sailvos.official import BOXES
 from vatrack.validate.findings import Findings
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 Code = dict[str, Any]
 

@@ -1,19 +1,10 @@
-"""Which rows of a table of numbers stand where, occur again, or change."""
+"""Which rows of a table of numbers occur again, or change."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from vatrack.common.rle import Ints
-
-
-def find(ids: Ints, wanted: Ints) -> Ints:
-    """For each wanted id the row where it stands in `ids`, -1 where it does not."""
-    if not len(ids):
-        return np.full(len(wanted), -1, np.int64)
-    order = np.argsort(ids, kind="stable")
-    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-    return np.where(ids[rows] == wanted, rows, -1)
 
 
 def first_rows(*keys: Ints) -> Ints:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from vatrack.models.detector import Detector
 
 FORMAT = "vatrack-checkpoint-1"
+# The same, with the weights of some parts only: a start for a training.
+INITIAL_FORMAT = "vatrack-initial-1"
 # What a config says about the machine of its run, and no one else.
 PRIVATE = {
     "": ("results", "launcher", "mlflow"),
@@ -44,9 +46,6 @@ PRIVATE = {
 }
 # Settings of the network that its weights depend on though no shape shows them.
 SHAPELESS = ("anchor_scale", "norm_groups")
-INITIAL_FORMAT = (
-    "vatrack-initial-1"  # the same, with the weights of some parts only: a start for a training
-)
 
 
 @dataclass(frozen=True)

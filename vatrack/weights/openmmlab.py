@@ -154,7 +154,7 @@ def import_checkpoint(
 
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
     """What is known of foreign weights: the network they fit and the file they came from, but no
-    data set and no recipe."""
+    dataset and no recipe."""
     config = run.model_dump(mode="json", include={"method", "backbone", "model", "classes"})
     return config | {"imported_from": {"file": source.name, "sha256": sha256_of(source)}}
 

@@ -18,7 +18,7 @@ from tests.evaluation.ap.test_coco_equality import problems
 from tests.evaluation.coco import coco_judge
 from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
-from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.metric_names import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, metric_names
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
@@ -133,7 +133,7 @@ def test_the_box_of_each_mask_type_counts() -> None:
     assert both["image/visible_box/AP"] == pytest.approx(100)
 
 
-def plain_video_recall(joint: Json, predictions: list[Json], mask_type: str) -> Json:
+def plain_video_recall(joint: Json, predictions: list[Json], mask_type: MaskType) -> Json:
     """AR of tracks: space-time IoU of decoded masks, COCO's greedy matching, threshold by
     threshold."""
     order = {image["id"]: (image["video_id"], image["frame_id"]) for image in joint["images"]}

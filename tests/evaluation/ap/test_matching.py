@@ -1,4 +1,4 @@
-"""The AP engine against a literal loop over spec 6.2 (all settings), and parts of a data set
+"""The AP engine against a literal loop over spec 6.2 (all settings), and parts of a dataset
 against the whole."""
 
 from dataclasses import fields, replace

@@ -13,7 +13,8 @@ from vatrack.evaluation.io.ground_truth import read_images
 from vatrack.evaluation.io.prediction_file import PredictionLines
 from vatrack.evaluation.io.predictions import parse_predictions, read_predictions
 
-IMAGES = read_images(document([2, 1]), "test")
+TRUTH = document([2, 1])
+IMAGES = read_images(TRUTH, "test")
 BOX = rectangle(5, 5, 20, 30)
 
 
@@ -47,7 +48,7 @@ def test_all_forms_are_read_alike(
     monkeypatch.setattr(json_stream, "BLOCK", 50)  # items do not fit into a block
     joint, records = random_scene(3)
     images = read_images(joint, "test")
-    found = read_predictions(write(tmp_path / name, records, form), images)
+    found = read_predictions(write(tmp_path / name, records, form), images, joint, "test")
     direct = parse_predictions(enumerate(records, 1), images)
     assert len(found.image) == len(records) > 20
     assert images.id[found.image].tolist() == [record["image_id"] for record in records]
@@ -62,7 +63,7 @@ def test_all_forms_are_read_alike(
 def test_an_empty_file_is_a_prediction_of_nothing(tmp_path: Path, text: str) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text(text)
-    found = read_predictions(path, IMAGES)
+    found = read_predictions(path, IMAGES, TRUTH, "test")
     assert len(found.image) == 0
     assert found.mask_types == ()
 
@@ -171,7 +172,7 @@ def test_wrong_records_are_refused_with_their_number(tmp_path: Path, name: str, 
     )
     unit = "item" if form == "array" else "line"
     with pytest.raises(InputError, match=rf"p\.json: {unit} 3: .*{message}"):
-        read_predictions(path, IMAGES)
+        read_predictions(path, IMAGES, TRUTH, "test")
 
 
 def test_half_a_last_line(tmp_path: Path) -> None:
@@ -180,14 +181,14 @@ def test_half_a_last_line(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"p\.jsonl: line 2: not valid JSON .*, or the file is truncated here"
     ):
-        read_predictions(path, IMAGES)
+        read_predictions(path, IMAGES, TRUTH, "test")
 
 
 def test_a_broken_line_in_the_middle(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text(json.dumps(good()) + "\n{oops}\n" + json.dumps(good(track_id=1)) + "\n")
     with pytest.raises(InputError, match="line 2: not valid JSON"):
-        read_predictions(path, IMAGES)
+        read_predictions(path, IMAGES, TRUTH, "test")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_broken_arrays(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(text.replace("%s", json.dumps(good())))
     with pytest.raises(InputError, match=message):
-        read_predictions(path, IMAGES)
+        read_predictions(path, IMAGES, TRUTH, "test")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -218,14 +219,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for content in (whole[:-20], whole[: len(whole) // 2], bytes(damaged), b"plain text"):
         (tmp_path / "p.jsonl.gz").write_bytes(content)
         with pytest.raises(InputError, match=r"p\.jsonl\.gz: "):
-            read_predictions(tmp_path / "p.jsonl.gz", IMAGES)
+            read_predictions(tmp_path / "p.jsonl.gz", IMAGES, TRUTH, "test")
     with pytest.raises(InputError, match="no such file"):
-        read_predictions(tmp_path / "none.jsonl", IMAGES)
+        read_predictions(tmp_path / "none.jsonl", IMAGES, TRUTH, "test")
     with pytest.raises(InputError, match="is a folder"):
-        read_predictions(tmp_path, IMAGES)
+        read_predictions(tmp_path, IMAGES, TRUTH, "test")
     (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
     with pytest.raises(InputError, match=r"line 1: not valid JSON \(not UTF-8 text\)"):
-        read_predictions(tmp_path / "latin.jsonl", IMAGES)
+        read_predictions(tmp_path / "latin.jsonl", IMAGES, TRUTH, "test")
 
 
 def _outcome(predictions: Any) -> Any:

@@ -27,7 +27,7 @@ COLUMNS = ("HOTA", "DetA", "AssA", "LocA")
 
 
 def plain_result(frames: list[PlainFrame]) -> dict[str, np.ndarray]:
-    """TrackEval's result of one sequence in the form that its own data sets have."""
+    """TrackEval's result of one sequence in the form that its own datasets have."""
     true, ids = np.unique(
         np.concatenate([frame.instances for frame in frames]), return_inverse=True
     )

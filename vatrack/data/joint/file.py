@@ -251,5 +251,7 @@ def single_videos(images: Sequence[Json]) -> list[Json]:
     names: dict[str, Any] = {}
     for image in images:
         name = safe_name(image["file_name"])
-        names[f"{name}_{image['id']}" if name in names else name] = image["id"]
+        while name in names:
+            name += f"_{image['id']}"
+        names[name] = image["id"]
     return [{"id": number, "name": name} for name, number in names.items()]

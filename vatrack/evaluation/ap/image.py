@@ -1,4 +1,4 @@
-"""Frame-level average precision (spec 6.2): every image of the data set counts, also those without
+"""Frame-level average precision (spec 6.2): every image of the dataset counts, also those without
 detections.
 
 Crowds (SAIL-VOS has none) are treated as COCO treats them: they never count, the overlap with a
@@ -29,10 +29,8 @@ from vatrack.evaluation.ap.overlaps import (
 from vatrack.evaluation.io.ground_truth import Images, TrueObjects
 from vatrack.evaluation.io.predictions import Predictions
 
-LIMITS = (
-    100,
-    1000,
-)  # detections per image and class: AP reads the first, everything else the second (spec 6.2)
+# Detections per image and class: AP reads the first, everything else the second (spec 6.2).
+LIMITS = (100, 1000)
 
 
 def with_mask(predictions: Predictions, mask_type: MaskType) -> tuple[Ints, MaskRows]:

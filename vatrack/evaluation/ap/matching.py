@@ -19,10 +19,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from vatrack.common.rle import Floats, Ints
+from vatrack.common.rle import Bools, Floats, Ints
 from vatrack.evaluation.ap.overlaps import Overlaps
 
-Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 
 THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
@@ -160,7 +159,7 @@ def match(detections: Detections, truths: Truths, overlaps: Overlaps, limit: int
 
 
 def join(several: Sequence[Matches]) -> Matches:
-    """The matches of several parts of a data set as one. No scope may be in two parts."""
+    """The matches of several parts of a dataset as one. No scope may be in two parts."""
     offsets = np.cumsum([0, *(len(matches.scope) for matches in several)])
     category, classes = np.unique(
         np.concatenate([matches.truth_category for matches in several]), return_inverse=True

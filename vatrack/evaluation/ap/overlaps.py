@@ -114,7 +114,7 @@ def box_overlaps(detections: BoxRows, truths: BoxRows) -> Overlaps:
 
 def shares_in(first: Floats, second: Floats) -> Floats:
     """Share [P] of the first boxes [P, 4] that lies in the second ones, which they overlap."""
-    return _common(first, second) / first[:, 2:].prod(1)
+    return common_areas(first, second) / first[:, 2:].prod(1)
 
 
 def together(
@@ -141,11 +141,11 @@ def together(
 def _box_iou(first: Floats, second: Floats) -> Floats:
     """IoU [P] of P pairs of boxes [P, 4]; 0 or NaN where they do not overlap."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        common = _common(first, second)
+        common = common_areas(first, second)
         return common / (first[:, 2:].prod(1) + second[:, 2:].prod(1) - common)
 
 
-def _common(first: Floats, second: Floats) -> Floats:
+def common_areas(first: Floats, second: Floats) -> Floats:
     """Common area [P] of P pairs of boxes."""
     low = np.maximum(first[:, :2], second[:, :2])
     high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])

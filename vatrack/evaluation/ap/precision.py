@@ -11,11 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from vatrack.common.metric_names import AP_COLUMNS, AR_COLUMNS, AR_LIMITS
-from vatrack.common.rle import Floats, Ints
+from vatrack.common.rle import Bools, Floats, Ints
 from vatrack.evaluation.ap.matching import (
     SETTINGS,
     THRESHOLDS,
-    Bools,
     Matches,
     unpack_outcome,
     unpack_outside,

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vatrack.common.mask_types import MaskType
-from vatrack.common.rle import Floats, Ints
+from vatrack.common.rle import Bools, Floats, Ints
 from vatrack.evaluation.ap.image import with_mask
 from vatrack.evaluation.ap.matching import (
     LOWEST_IOU,
-    Bools,
     Detections,
     Matches,
     Truths,

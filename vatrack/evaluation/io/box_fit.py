@@ -9,6 +9,7 @@ import numpy as np
 
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, boxes_of
+from vatrack.evaluation.ap.overlaps import common_areas
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.predictions import Predictions
 
@@ -99,8 +100,6 @@ def _fit(predictions: Predictions, images: Images, mask_type: MaskType, rows: In
 
 def _overlap(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Common area [N] and IoU [N] of pairs of boxes [N, 4]."""
-    low = np.maximum(first[:, :2], second[:, :2])
-    high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
-    common = (high - low).clip(0).prod(1)
+    common = common_areas(first, second)
     union = first[:, 2:].clip(0).prod(1) + second[:, 2:].prod(1) - common
     return common, common / np.maximum(union, 1e-9)

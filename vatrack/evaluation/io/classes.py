@@ -13,10 +13,16 @@ from vatrack.common.errors import InputError
 from vatrack.common.run_files import PREDICTIONS_FILE, SETTINGS_FILE
 from vatrack.common.value_files import read_yaml
 from vatrack.config.classes import shown_name
-from vatrack.config.file_classes import FileClasses, no_class
+from vatrack.config.file_classes import RENAME, FileClasses, no_class
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 
 logger = logging.getLogger(__name__)
+
+
+def names_of(document: Mapping[str, Any], key: str) -> dict[int, Any]:
+    """Names by id of the items of a list, "categories" or "videos", whose ids are already checked;
+    one without a name has its id for one."""
+    return {item["id"]: item.get("name", item["id"]) for item in document[key]}
 
 
 def category_ids(
@@ -25,6 +31,7 @@ def category_ids(
     predictions: Path,
     notes: Mapping[str, Any],
     class_map: Mapping[str, str] | None = None,
+    fix: str = RENAME,
 ) -> dict[int, int | None] | None:
     """Category ids of predictions to those of the ground truth, where they differ; None: nowhere.
 
@@ -36,6 +43,7 @@ def category_ids(
         notes: see `notes_beside`.
         class_map: classes of the predictions, by name or, where there are no names, by id, to
             classes of the ground truth; an empty name leaves a class out.
+        fix: what the user can do about lists that do not fit.
 
     Raises:
         InputError: each of the lists has a class that the other lacks, and no mapping is given; or
@@ -52,7 +60,7 @@ def category_ids(
             for old, new in (class_map or {}).items()
         }
     given = FileClasses.of(listed, str(beside))
-    found = own.category_ids(given.classes, str(beside), class_map)
+    found = own.category_ids(given.classes, str(beside), class_map, fix)
     changed = {
         number: other
         for number, other in zip(given.ids.values(), found, strict=True)

@@ -70,14 +70,19 @@ def empty_warning(path: Path | str, effect: str) -> str:
 def warn_of_gaps(
     path: Path, found: Predictions, mask_types: Sequence[MaskType], empty: str, effect: str
 ) -> None:
-    """Warns where a whole file has no predictions, or some have no mask.
+    """Warns where a whole file has no predictions, some are left out, or some have no mask.
 
     Args:
         found: the predictions of the file at `path`.
         mask_types: those that are wanted.
         empty, effect: what comes of a file without predictions, and of predictions without a mask.
     """
-    texts = [] if len(found.image) else [empty_warning(path, empty)]
+    texts = []
+    if found.left_out:
+        several = counted(found.left_out, "prediction")
+        texts.append(f"{path}: {several} left out, of classes that the ground truth does not have")
+    elif not len(found.image):
+        texts.append(empty_warning(path, empty))
     texts += missing_warnings(
         [missing_masks(found)], mask_types, len(found.image), found.label, effect
     )

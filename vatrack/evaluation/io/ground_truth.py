@@ -14,7 +14,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import PIXEL_LIMIT
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, box_of
-from vatrack.data.columns import column
+from vatrack.data.columns import column, rows_of_ids
 from vatrack.data.fields import is_box, problem, read_masks
 from vatrack.data.joint.faults import frame_faults, unique_faults
 from vatrack.evaluation.ap.overlaps import MaskRows
@@ -55,19 +55,11 @@ class Images:
 
     def index(self, ids: Ints) -> Ints:
         """Rows of image ids; -1 for those that are not listed."""
-        return _find(self.id, ids)
+        return rows_of_ids(self.id, ids)
 
     def category_index(self, ids: Ints) -> Ints:
         """Indices of category ids; -1 for those that are not listed."""
-        return _find(self.categories, ids)
-
-
-def _find(listed: Ints, ids: Ints) -> Ints:
-    """The row of each id in an ascending list; -1 where it is not listed."""
-    if not len(listed):
-        return np.full(len(ids), -1)
-    row = np.minimum(np.searchsorted(listed, ids), len(listed) - 1)
-    return np.where(listed[row] == ids, row, -1)
+        return rows_of_ids(self.categories, ids)
 
 
 @dataclass(frozen=True)

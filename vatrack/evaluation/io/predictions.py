@@ -8,7 +8,7 @@ first detection (quirk E8); such tracks are counted. An empty file is a valid pr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ import numpy as np
 
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints, canonical
+from vatrack.common.run_files import SETTINGS_FILE
 from vatrack.data.fields import damage
+from vatrack.evaluation.io.classes import category_ids, check_clips, names_of, notes_beside
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import (
     OTHER_CLASSES,
@@ -28,6 +30,7 @@ from vatrack.evaluation.io.prediction_file import (
 from vatrack.evaluation.io.prediction_form import Columns, append, append_all, unknown_image
 
 BATCH = 2048  # predictions whose form is checked together
+SAME_NAMES = f"correct the names of its `categories` in {SETTINGS_FILE}"
 LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
 # Share of an image's side by which a box may be turned inside out. The round-off of a detector
 # makes such boxes, and they count as in the original; what is beyond is no box.
@@ -41,7 +44,8 @@ class Predictions:
     `number` [N]: of the line, or of the item in a JSON array, from 1, which `label` calls so;
     `image`, `category` [N]: indices into `Images`; `score`, `track` [N]; for each mask type: `box`
     [N, 4] (x, y, width, height in pixels, as given), `counts` (N compressed strings, None where the
-    detection has no such mask), canonical, and `area` [N], the mask's pixels.
+    detection has no such mask), canonical, and `area` [N], the mask's pixels. `left_out`: how many
+    more there were, of classes that the ground truth lacks or that are not wanted.
     """
 
     number: Ints
@@ -53,6 +57,7 @@ class Predictions:
     counts: Mapping[MaskType, Sequence[bytes | None]]
     area: Mapping[MaskType, Ints]
     label: str = "prediction"
+    left_out: int = 0
 
     def box_area(self, mask_type: MaskType) -> Floats:
         """Areas [N] of the boxes: plain products, as in the original, also of negative widths (a
@@ -87,19 +92,31 @@ class Predictions:
         )
 
 
-def read_predictions(path: Path | str, images: Images) -> Predictions:
+def read_predictions(path: Path | str, images: Images, document: Any, source: str) -> Predictions:
     """Reads and checks a whole file of predictions; the file is streamed, only its columns are
     kept.
 
+    Where inference.yaml beside it lists the classes, they are matched by name (contract 2), and
+    those that the ground truth lacks are left out.
+
+    Args:
+        images: those of `document`, the ground truth in the joint form; `source`: its file, for
+            messages.
+
     Raises:
         InputError: the file is missing or cut off, or a prediction is wrong; the message
-            has the line number, or the item number in a JSON array.
+            has the line number, or the item number in a JSON array. Or the predictions have other
+            classes, or are for other clips.
     """
-    with open_predictions(Path(path)) as predictions:
+    path = Path(path)
+    with open_predictions(path) as predictions:
+        notes = notes_beside(path)
+        check_clips(names_of(document, "videos"), source, path, notes)
         return parse_predictions(
             ((prediction.number, prediction.value) for prediction in predictions),
             images,
             predictions.label,
+            category_ids(names_of(document, "categories"), source, path, notes, fix=SAME_NAMES),
         )
 
 
@@ -229,7 +246,10 @@ def parse_predictions(
     score = np.array(columns.score, np.float64)
     number = np.array(columns.number, np.int64)
     found_all = Predictions(number, image, index, score, track, box, texts, area, label)
-    return found_all if kept.all() else found_all.select(np.flatnonzero(kept))
+    if kept.all():
+        return found_all
+    rows = np.flatnonzero(kept)
+    return replace(found_all.select(rows), left_out=len(kept) - len(rows))
 
 
 def _first(values: Ints, wrong: np.ndarray) -> int | None:

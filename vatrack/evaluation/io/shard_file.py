@@ -35,10 +35,10 @@ from vatrack.evaluation.mot.measures import TrackCounts
 from vatrack.evaluation.one_video import VideoResult
 
 FORM = "vatrack evaluation shard"
-VERSION = 2  # of the form, and of what the numbers in it mean
+VERSION = 3  # of the form, and of what the numbers in it mean
 AGAIN = "evaluate the shard again"
 RECORD = "record"  # name of the array that holds the record
-COUNTS = ("images", "seen", "detections", "tracks", "mixed")
+COUNTS = ("images", "seen", "detections", "left_out", "tracks", "mixed")
 
 Array = NDArray[Any]
 Kind = TypeVar("Kind", Matches, HiddenCounts)

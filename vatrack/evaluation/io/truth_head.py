@@ -10,6 +10,7 @@ import numpy as np
 
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.fields import lacks_tracks
+from vatrack.evaluation.io.classes import names_of
 from vatrack.evaluation.io.ground_truth import IMAGE_FIELDS, Images, read_images
 
 NO_ROWS = np.empty(0, np.int64)
@@ -43,10 +44,7 @@ def read_head(document: Mapping[str, Any], source: str) -> TruthHead:
         video: {"categories": categories, "videos": [{"id": video}], "images": listed}
         for video, listed in of_video.items()
     }
-    category_names, video_names = (
-        {item["id"]: item.get("name", item["id"]) for item in document[key]}
-        for key in ("categories", "videos")
-    )
+    category_names, video_names = (names_of(document, key) for key in ("categories", "videos"))
     tracks = not lacks_tracks(document["videos"])
     return TruthHead(images, heads, category_names, video_names, tracks)
 

@@ -26,11 +26,9 @@ from vatrack.evaluation.mot.sequences import Frames, Sequences, Side
 if TYPE_CHECKING:
     from trackeval.metrics import HOTA
 
-MEMORY = (
-    1 << 29
-    # bytes for its tables of identities by identities, of which it holds one for every threshold at
-    # once
-)
+# Bytes for its tables of identities by identities, of which it holds one for every threshold at
+# once.
+MEMORY = 1 << 29
 THRESHOLD_COUNT = 19
 
 Values = tuple[float, ...]
