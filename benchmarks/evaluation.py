@@ -194,7 +194,7 @@ def tracking(folder: Path, watch: Watch) -> Sequence[float]:
 
 def evaluate(folder: Path, _: Watch) -> Sequence[float]:
     """Everything, in one process."""
-    from vatrack.common.files import read_json
+    from vatrack.common.value_files import read_json
     from vatrack.evaluation.evaluate import evaluate_inputs
     from vatrack.evaluation.file_set import EvaluationInputs
 

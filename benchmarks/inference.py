@@ -30,7 +30,7 @@ from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import RunConfig
 from vatrack.data.frames import Frame
 from vatrack.data.input_frames import to_input
-from vatrack.inference.predictor import Predictor
+from vatrack.inference.predictor import FramePredictor
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
 from vatrack.models.prepared import prepare as prepared
@@ -96,7 +96,7 @@ def lines(
 ) -> list[dict[str, Any]]:
     """The predictions of a frame, as `vatrack predict` makes them."""
     inputs = [(0, to_input(image, shown, (shown.width, shown.height)))]
-    (tracked,) = Predictor(model, run.inference, device, run.compute).track(inputs)
+    (tracked,) = FramePredictor(model, run.inference, device, run.compute).track(inputs)
     with watch.stage("paste + RLE"):
         return tracked.predictions(run.inference.mask_threshold)
 

@@ -10,7 +10,7 @@ import cv2
 
 from benchmarks import plain
 from benchmarks.measure import Case, Subject, Watch, Work
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import Config
 from vatrack.data.batches import collate
 from vatrack.data.pairs import PairDataset

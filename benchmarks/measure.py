@@ -156,10 +156,12 @@ def measure(name: str, case: Case, folder: Path, rounds: int, ways: Sequence[str
         folder.mkdir()
         subject.make(case, folder)
     gflop = subject.gflop(case, folder)
-    runners = {way: _Runner(name, case, folder, way) for way in ways}
+    runners: dict[str, _Runner] = {}
     found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     numbers: dict[str, Sequence[float]] = {}
     try:
+        for way in ways:
+            runners[way] = _Runner(name, case, folder, way)
         for _ in range(rounds + 1):
             for way, runner in runners.items():
                 seconds, result = runner.round()

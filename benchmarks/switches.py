@@ -23,7 +23,8 @@ import typer
 
 from benchmarks import machine
 from benchmarks.table import RESULTS, switch_rows
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, ComputeConfig, Method, RunConfig, load_config
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
@@ -32,7 +33,6 @@ from vatrack.inference.predict import predict_files
 AS_CONFIGURED = "as configured"
 SWITCHES: dict[str, dict[str, Any]] = {
     "compute.precision: bfloat16": {"precision": "bfloat16"},
-    "compute.channels_last: true": {"channels_last": True},
     "compute.winograd: false": {"winograd": False},
     "compute.tf32: true": {"tf32": True},
 }

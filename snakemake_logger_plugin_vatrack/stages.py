@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from snakemake_logger_plugin_vatrack.weights import WEIGHTS
 from vatrack.common.counted import counted
+from vatrack.common.growing_text import GrowingText, changed_at
 from vatrack.common.progress import duration
 
 # A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
@@ -37,28 +39,18 @@ class Job:
     started: float
     before: int = 0  # time of the last change of its log, by an earlier run
     done: bool = False
-    offset: int = 0
-    rest: str = ""
     news: str = ""  # the last line of progress in its log
     fraction: float = 0.0
 
+    @cached_property
+    def _text(self) -> GrowingText:
+        return GrowingText(self.log or "")
+
     def read(self) -> list[str]:
         """The complete lines that came to its log since the last call."""
-        if self.log is None:
+        if self.log is None or changed_at(self.log) == self.before:
             return []
-        try:
-            if _changed(self.log) == self.before:
-                return []
-            with Path(self.log).open("rb") as file:
-                if file.seek(0, 2) < self.offset:  # it was begun anew
-                    self.offset, self.rest = 0, ""
-                file.seek(self.offset)
-                new = file.read()
-        except OSError:
-            return []
-        self.offset += len(new)
-        *lines, self.rest = (self.rest + new.decode("utf-8", "replace")).split("\n")
-        return lines
+        return self._text.lines()
 
     def follow(self) -> list[str]:
         """Reads on in its log; returns the lines of a training that are worth a line of ours."""
@@ -135,7 +127,7 @@ class Stages:
         )
         self.failed.pop(number, None)  # it is tried again
         log = logs[0] if logs else None
-        stage.jobs[number] = Job(rule, message, log, now, before=_changed(log) if log else 0)
+        stage.jobs[number] = Job(rule, message, log, now, before=changed_at(log) if log else 0)
 
     def finished(self, number: int, now: float) -> list[str]:
         """A job ended well; the line of its stage, where that is complete."""
@@ -253,13 +245,6 @@ class Stages:
             if number in stage.jobs:
                 return stage, stage.jobs[number]
         return None
-
-
-def _changed(path: str) -> int:
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _last_lines(path: str) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -46,6 +48,35 @@ def test_one_class_id_is_taken_as_well_as_several(squares: Predictor) -> None:
     assert len(result.select(class_ids=())) == 0
 
 
+def test_numbers_of_any_kind_are_kept_as_plain_ones(squares: Predictor, tmp_path: Path) -> None:
+    settings = V.TrackSettings(
+        score=np.float64(0.5),
+        classes=np.array(list(squares.classes.values())),
+        selection=V.Selection(np.float64(0.04), np.float32(0.5), np.int64(2)),
+        rate=Fraction(30_000, 1001),
+        draw=V.DrawSettings(np.array(["box"]), np.int32(3)),
+        masks=np.bool_(True),
+    )
+    for number in range(6):
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), IMAGE)
+    (tracked,) = vatrack.track_videos(squares, tmp_path, tmp_path / "out", settings)
+    written = yaml.safe_load((tracked.folder / "run.yaml").read_text())["settings"]
+    assert written["selection"] == {"start_s": 0.04, "stop_s": 0.5, "step": 2}
+    assert written["draw"] == {"parts": ["box"], "line_width": 3}
+    assert (written["score"], written["masks"]) == (0.5, True)
+    assert written["rate"] == pytest.approx(29.97, abs=0.001)
+    assert (tracked.frames, len(list((tracked.folder / "masks").iterdir()))) == (2, 4)
+
+
+def test_what_cannot_be_written_is_told_before_the_work(
+    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Predictor, "follow", None)
+    source = write_video(tmp_path / "v.mp4", 2)
+    with pytest.raises(yaml.YAMLError, match="cannot represent"):
+        next(vatrack.track_videos(squares, source, tmp_path / "out", about={"by": object()}))
+
+
 # By the words of the message: a call with a predictor, a result, and the path of no file.
 WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "ground_truth: is 5 (int); it must be a string or a path": lambda p, r, f: V.evaluate(5, f),
@@ -64,7 +95,14 @@ WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "the score threshold: is '0.3' (str)": lambda p, r, f: p.track([IMAGE], score="0.3"),
     "the score threshold: is True (bool)": lambda p, r, f: V.TrackSettings(score=True),
     "the frame rate: is '25' (str)": lambda p, r, f: p.track([IMAGE], rate="25"),
-    "the video: is 5 (int)": lambda p, r, f: p.track(5),
+    "the video: is 5.5 (float); it must be a string, a path, a whole number or a list": (
+        lambda p, r, f: p.track(5.5)
+    ),
+    "the video: is True (bool)": lambda p, r, f: p.track(True),
+    "camera 97: no /dev/video97": lambda p, r, f: p.track(97),
+    "the largest side: is '8' (str); it must be a whole number": lambda p, r, f: V.load(
+        f, largest_side="8"
+    ),
     "selection: is (0, 1) (tuple)": lambda p, r, f: p.track([IMAGE], selection=(0, 1)),
     "classes: is 3 (int); it must be a string, or a list": lambda p, r, f: p.track(
         [IMAGE], classes=3
@@ -76,10 +114,12 @@ WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "the start time: is '1' (str)": lambda p, r, f: V.Selection("1"),
     "the end time: is '1' (str)": lambda p, r, f: V.Selection(0.0, "1"),
     "the frame step: is 1.5 (float)": lambda p, r, f: V.Selection(step=1.5),
-    "sources: is 5 (int)": lambda p, r, f: next(V.track_videos(p, 5, "out")),
+    "sources: is 5.5 (float)": lambda p, r, f: next(V.track_videos(p, 5.5, "out")),
+    "camera 98: no /dev/video98": lambda p, r, f: next(V.track_videos(p, [98], "out")),
     "out: is 5 (int)": lambda p, r, f: next(V.track_videos(p, f, 5)),
     "settings: is {'a': 1} (dict)": lambda p, r, f: next(V.track_videos(p, f, "o", {"a": 1})),
     "the score threshold: is 'a' (str)": lambda p, r, f: r.select(score="a"),
+    "class_ids: is True (bool)": lambda p, r, f: r.select(class_ids=True),
     "class_ids: is 'car' (str)": lambda p, r, f: r.select(class_ids="car"),
     "the frame: is list; it must be uint8 [H, W, 3]": lambda p, r, f: r.plot([]),
     "the frame: is uint8 [48, 64]; it must": lambda p, r, f: r.plot(IMAGE[..., 0]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from tests.weights.published import tensors, write_published
 from vatrack.api.load import load
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
+from vatrack.config.categories import CATEGORIES
 from vatrack.weights.checkpoint import save
 from vatrack.weights.export import export
 
@@ -34,7 +37,9 @@ def test_every_method_is_loaded_from_a_checkpoint_and_safetensors(
     export(path, out)
     results = [list(load(file, device="cpu").track(frames(3), score=0)) for file in (path, out)]
     assert all(map(same, *results)) and any(len(result) for result in results[0])
-    predictor = load(out, device="cpu", method=str(method), backbone="resnet18")
+    cpu: Any = torch.device("cpu")
+    predictor = load(out, device=cpu, method=str(method), backbone="resnet18")
+    assert predictor.run.compute.device == "cpu"
     assert predictor.method == str(method) and set(predictor.mask_types) == set(method.masks)
     for result in results[0]:
         assert set(result.rles) == set(method.masks)
@@ -52,6 +57,34 @@ def test_a_published_file_is_recognised(method: Method, tmp_path: Path) -> None:
     assert (predictor.method, str(predictor.run.backbone)) == (str(method), "resnet18")
     with pytest.raises(InputError, match=r"epoch_12\.pth"):
         load(path, method="vatrack-2bbox")
+
+
+def test_what_an_import_says_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
+    caplog.set_level(logging.INFO, "vatrack")
+    weights = tensors(Method.VATRACK, Backbone.RESNET18)
+    names = ["robot", *CATEGORIES[1:]]
+    path = tmp_path / "epoch_12.pth"
+    torch.save({"ema_state_dict": weights, "meta": {"CLASSES": names}}, path)
+    load(path, device="cpu")
+    told = {record.levelname: record.message for record in caplog.records}
+    assert told["INFO"] == f"{path}: taking the weights from 'ema_state_dict' in the file"
+    assert told["WARNING"].startswith(f"{path}: the file has different names for 1 class, first: ")
+
+
+def test_a_published_file_with_running_means_or_a_prefix(tmp_path: Path) -> None:
+    plain = tensors(Method.VATRACK, Backbone.RESNET18)
+    means = {f"ema_{name.replace('.', '_')}": value + 1 for name, value in plain.items()}
+    path = write_published(tmp_path / "means.pth", plain | means, "wrapped")
+    first, second = (
+        load(path, device="cpu", key=key).model.roi_head.track_head.fc_embed.bias
+        for key in (None, "ema_")
+    )
+    assert torch.equal(first + 1, second)
+    path = write_published(tmp_path / "module.pth", plain, "parallel")
+    assert load(path, device="cpu").method == "vatrack"
 
 
 def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:

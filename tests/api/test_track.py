@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from tests.server import start_command
-from tests.video.videos import sample_image, write_video
+from tests.video.videos import sample_image, served, write_video
 from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
@@ -31,6 +31,7 @@ from vatrack.evaluation.io.prediction_file import open_predictions
 from vatrack.video.frames import Selection
 from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
+from vatrack.video.writer import _ENCODERS
 
 ROOT = Path(__file__).parents[2]
 FILES = ["frames.json", "overlay.mp4", "predictions.jsonl", "run.yaml", "tracks.csv"]
@@ -179,6 +180,36 @@ def test_a_source_that_ends_early(
     assert "truncated or damaged" in caplog.text
 
 
+def test_a_stream_that_breaks_off_and_its_password(
+    squares: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
+    data = write_video(tmp_path / "v.mp4", 60, front=True).read_bytes()
+    with served(data, len(data) * 2 // 3) as address:
+        tracked = run(squares, f"http://user:secret@{address}", tmp_path / "out")
+    assert tracked.truncated and 0 < tracked.frames < 60
+    written = (tracked.folder / "run.yaml").read_text()
+    assert not yaml.safe_load(written)["complete"]
+    assert f"http://{address}: broke off" in caplog.text
+    assert str(tracked).startswith(f"http://{address}: ")
+    files = [path.read_bytes() for path in tracked.folder.iterdir()]
+    shown = [caplog.text, repr(tracked), str(tracked), *(str(data) for data in files)]
+    assert not any("secret" in text for text in shown)
+
+
+def test_another_encoder_is_told_by_the_name_of_the_source(
+    squares: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
+    monkeypatch.setitem(_ENCODERS, "openh264", "none")
+    source = write_video(tmp_path / "v.mp4", 2)
+    run(squares, source, tmp_path / "out")
+    (told,) = {item.message for item in caplog.records if item.levelno == logging.WARNING}
+    assert told.startswith(f"{source}: the encoder openh264 is missing")
+
+
 def test_a_bad_frame_leaves_nothing(squares: Predictor, tmp_path: Path) -> None:
     frames = tmp_path / "v"
     frames.mkdir()
@@ -298,6 +329,26 @@ def test_frames_are_shown_while_they_are_made(
     assert tracked.stopped and tracked.frames == 6 and shown[6:] == [None]
     with Reader(find_sources([str(tmp_path / "v.mp4")])[0]) as reader:
         assert (shown[0] != next(iter(reader)).image).any(), "with its objects"
+
+
+def test_a_key_also_stops_further_sources(
+    squares: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("vatrack.api.window.Window.show", lambda *_: False)
+    bad = tmp_path / "a.mp4"
+    bad.write_bytes(b"no video")
+    sources = [bad, *(write_video(tmp_path / f"{name}.mp4", 50) for name in "bcd")]
+    settings = TrackSettings(show=True)
+    videos = track_videos(squares, sources, tmp_path / "out", settings)
+    tracked = next(videos)
+    assert tracked.stopped and tracked.frames < 50
+    with pytest.raises(InputError, match=r"a\.mp4"):
+        next(videos)
+    assert left(tmp_path / "out") == ["b"]
+    assert "stopped; 2 further sources not tracked" in caplog.text
 
 
 def test_no_display(squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

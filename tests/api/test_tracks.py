@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -87,3 +91,18 @@ def test_what_is_held_does_not_grow() -> None:
         assert len(table._open) <= 8
     table.close()
     assert table.counts.total() == 400
+
+
+def test_the_documentation_shows_a_table_as_it_is_written() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```csv\n(track_id.*?)^```", page, re.MULTILINE | re.DOTALL)
+    stream = io.StringIO()
+    table = TrackTable(stream, memory=5)
+    for index in range(48):
+        result: Any = SimpleNamespace(
+            index=index, time_s=index / 25, shot=0, track_ids=np.array([0]), names=["person"],
+            scores=np.array([0.93]), visibility=lambda: np.array([0.81]),
+        )  # fmt: skip
+        table.add(result)
+    table.close()
+    assert stream.getvalue() == example

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 import yaml
 
 from vatrack import cli
+from vatrack.common.parallel import killed
 from vatrack.config import Config, json_schema, load_config
 from vatrack.config.reference import config_reference
 
@@ -44,6 +44,19 @@ def test_config_writes_all_keys(vatrack, tmp_path: Path) -> None:
     assert yaml.safe_load(out.read_text()).keys() == Config().model_dump().keys()
     code, _, _ = vatrack("config", "--json", '{"seed": 5}', "--out", out)
     assert (code, load_config(out).seed) == (0, 5)
+
+
+def test_config_as_json_is_overridden_as_a_file_is(vatrack, tmp_path: Path) -> None:
+    out = tmp_path / "out.yaml"
+    code, _, _ = vatrack("config", "--json", "null", "--set", "seed=5", "--out", out)
+    assert (code, load_config(out).seed) == (0, 5)
+    old = '{"training": {"image_scale": [640, 400]}}'
+    scale = ("--set", "input.image_scale=[320,200]")
+    with pytest.warns(UserWarning, match="^--json: keys were renamed"):
+        assert vatrack("config", "--json", old, *scale, "--out", out)[0] == 0
+    assert load_config(out).input.image_scale == (320, 200)
+    code, _, errors = vatrack("config", "--json", "{}", "--set", "sed=5", "--out", out)
+    assert code == 2 and errors.startswith("vatrack: error: --json with --set sed=5: invalid conf")
 
 
 def test_config_writes_schema_and_reference(vatrack, tmp_path: Path) -> None:
@@ -248,13 +261,14 @@ def test_a_killed_worker_is_one_line_and_code_1(
     vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
-        raise BrokenProcessPool
+        raise killed("lower compute.mask_workers")
 
     monkeypatch.setattr(cli, "write_yaml", broken)
     code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
     assert code == 1
-    assert errors.startswith(
-        "vatrack: error: a worker process was killed, probably because memory ran out"
+    assert errors == (
+        "vatrack: error: a worker process was killed, probably because memory ran out; lower "
+        "compute.mask_workers\n"
     )
 
 
@@ -353,41 +367,6 @@ def test_a_failed_training_job_is_code_1(
         1,
         "vatrack: error: the training job 7 failed: MemoryError (log: x)\n",
     )
-
-
-def test_help_and_wrong_options(vatrack) -> None:
-    code, shown, _ = vatrack("--help")
-    assert code == 0
-    stages = [
-        "config",
-        "synth",
-        "unpack",
-        "annotate",
-        "validate",
-        "index",
-        "fetch",
-        "cuts",
-        "clips",
-        "convert",
-    ]
-    stages += [
-        "launch",
-        "select",
-        "import-checkpoint",
-        "export",
-        "predict",
-        "evaluate",
-        "tables",
-        "figures",
-        "overlay",
-    ]
-    stages += ["mlflow-sync"]
-    for stage in stages:
-        assert stage in shown
-        assert vatrack(stage, "--help")[0] == 0
-    code, _, errors = vatrack("predict", "--no-such-option")
-    assert code == 2
-    assert "Traceback" not in errors
 
 
 HEAVY = {

@@ -81,7 +81,7 @@ def test_other_names_are_written(source: Path) -> None:
 def test_a_pipe_is_read_once_into_a_file(tmp_path: Path, text: str) -> None:
     pipe, out = tmp_path / "pipe", tmp_path / "out.txt"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
     writer.start()
     if text == "bad":
         with pytest.raises(InputError, match=rf"^{pipe}: is bad$"):
@@ -90,7 +90,8 @@ def test_a_pipe_is_read_once_into_a_file(tmp_path: Path, text: str) -> None:
     else:
         with_files(evaluate)(source=pipe, out=out)
         assert out.read_text() == "xx"
-    writer.join()
+    writer.join(60)
+    assert not writer.is_alive()
 
 
 @pytest.mark.parametrize(("command", "option"), [("config", "config"), ("export", "checkpoint")])

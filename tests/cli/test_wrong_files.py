@@ -23,7 +23,8 @@ from tests.sailvos.official import write_raw
 from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.common.file_forms import FileForm
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.data import known_forms as forms
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.io.predictions import read_predictions as read_whole

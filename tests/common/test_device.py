@@ -20,6 +20,8 @@ def test_the_device_that_is_there() -> None:
         ("gpu", "unknown device 'gpu'; did you mean cpu|unknown device 'gpu'; choose from"),
         ("cuda", "is cuda, but PyTorch finds no GPU here; choose auto or cpu"),
         ("cuda:1", "is cuda:1, but PyTorch finds no GPU here"),
+        ("meta", "unknown device 'meta'; choose from auto, cpu, cuda"),
+        ("mps", "unknown device 'mps'; choose from auto, cpu, cuda"),
     ],
 )
 def test_a_device_that_is_not_there(
@@ -28,3 +30,12 @@ def test_a_device_that_is_not_there(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=message):
         choose_device(name)
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("auto", "cuda", "cuda:1"):
+        assert choose_device(name).type == "cuda"
+    with pytest.raises(InputError, match="is cuda:7, but PyTorch finds 2 GPUs here; choose auto"):
+        choose_device("cuda:7")

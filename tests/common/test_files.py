@@ -18,12 +18,12 @@ from vatrack.common.files import (
     atomic_path,
     check_target,
     create_text,
-    open_text,
-    read_json,
     scratch_directory,
     write_json,
     write_text,
 )
+from vatrack.common.text_files import open_text
+from vatrack.common.value_files import read_json
 
 
 def names(folder: Path) -> list[str]:
@@ -118,6 +118,25 @@ def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     assert folder.is_symlink()
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["new"]
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("read_only", ["parent", "parent/folder"])
+def test_a_folder_that_is_replaced_needs_the_one_that_it_is_in(
+    read_only: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, link = tmp_path / "parent" / "folder", tmp_path / "link"
+    folder.mkdir(parents=True)
+    link.symlink_to(folder)
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / read_only)
+    for given in (folder, link):
+        with pytest.raises(PermissionError, match=str(folder)), atomic_directory(given):
+            pytest.fail("the folder cannot be replaced")
+        if read_only == "parent":  # what is only written in needs its own right
+            assert check_target(given, folder=True) == given
+        else:
+            with pytest.raises(PermissionError, match=str(folder)):
+                check_target(given, folder=True)
+    assert names(folder.parent) == ["folder"]
 
 
 def test_devices_and_pipes_are_refused(tmp_path: Path) -> None:

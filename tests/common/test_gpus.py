@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vatrack.common.gpus import claimed
+from vatrack.common.gpus import claimed, hold, visible_gpus
+from vatrack.common.locks import try_locked
 
 CLAIM = """
 import sys, torch
@@ -140,6 +142,28 @@ def test_the_same_number_in_another_slurm_job_is_another_gpu(
         monkeypatch.setenv("SLURM_JOB_ID", "9")
         assert names(stack, 2) == ["0", "1"]
         assert list(tmp_path.iterdir()) == before  # nothing to choose, nothing to leave
+
+
+def test_who_holds_a_gpu_waits_until_another_has_looked_whether_it_is_taken() -> None:
+    (gpu,) = visible_gpus()[:1]
+    gpu.lock.parent.mkdir()
+    holding, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with hold([gpu]):
+            holding.set()
+            over.wait(60)
+
+    worker = threading.Thread(target=work)
+    with gpu.lock.open("a") as file, try_locked(file) as mine:  # what a look is
+        assert mine
+        worker.start()
+        assert not holding.wait(0.05)
+    assert holding.wait(60)
+    with gpu.lock.open("a") as file, try_locked(file) as mine:
+        assert not mine
+    over.set()
+    worker.join()
 
 
 def test_without_a_folder_for_locks_each_takes_its_number(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import threading
 import time
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
@@ -13,7 +14,8 @@ from typing import NoReturn
 
 import pytest
 
-from vatrack.common.locks import locked, patience, try_locked
+from vatrack.common.errors import InputError
+from vatrack.common.locks import filling, locked, only_run, opened_folder, patience, try_locked
 
 
 def hold(path: Path, ready: Path) -> None:
@@ -26,6 +28,7 @@ def holder(folder: Path) -> ForkProcess:
     process = get_context("fork").Process(target=hold, args=(folder / "lock", folder / "ready"))
     process.start()
     while not (folder / "ready").exists():
+        assert process.is_alive(), "it ended before"
         time.sleep(0.01)
     return process
 
@@ -112,3 +115,60 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         try_locked(file) as mine,
     ):
         assert mine
+
+
+def test_one_run_in_a_folder(tmp_path: Path) -> None:
+    folder, out = tmp_path / "folder", tmp_path / "out"
+    with only_run(folder, out, "unpacking"):
+        with (
+            pytest.raises(InputError) as caught,
+            only_run(folder, out, "unpacking"),
+        ):
+            pytest.fail("another run has it")
+        assert str(caught.value) == f"{out}: another run is unpacking there; wait until it ends"
+    # Not one that another run gave its final name while this one waited for the lock.
+    with opened_folder(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vatrack.common.locks.opened_folder", lambda _: opened_folder(tmp_path))
+        with pytest.raises(InputError, match="another run"), only_run(folder, out, "unpacking"):
+            pytest.fail("it is another folder")
+    with only_run(folder, out, "unpacking"):
+        pass
+
+
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+
+    def fail(*names: str) -> NoReturn:
+        with only_run(folder, folder, "unpacking"):
+            for name in names:
+                (folder / name).touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not folder.exists()
+    with pytest.raises(RuntimeError):
+        fail("file")
+    (folder / "file").unlink()
+    with pytest.raises(RuntimeError):
+        fail()
+    assert folder.exists()  # it was there before
+
+
+def test_files_of_two_runs_are_moved_one_after_the_other(tmp_path: Path) -> None:
+    """Forms and examples of two runs must not be mixed in one folder."""
+    from vatrack.data.form_files import move_files
+    from vatrack.evaluation.examples import _add_files
+
+    for number, move in enumerate((move_files, _add_files)):
+        made, out = tmp_path / f"made_{number}", tmp_path / f"out_{number}"
+        for folder in (made, out):
+            folder.mkdir()
+        (made / "file").touch()
+        other = threading.Thread(target=move, args=(made, out))
+        with filling(out):
+            other.start()
+            other.join(0.2)
+            assert other.is_alive() and not (out / "file").exists()
+        other.join(60)
+        assert (out / "file").exists()

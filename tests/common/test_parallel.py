@@ -108,8 +108,9 @@ def test_who_takes_only_some_results_leaves_no_process_behind(processes: int) ->
 
 def test_a_worker_that_is_killed_ends_the_work() -> None:
     """As the kernel does when memory is short."""
-    with pytest.raises(BrokenProcessPool):
-        list(ordered_map(die_at_three, range(30), 2, None))
+    told = "^a worker process was killed, probably because memory ran out; lower this$"
+    with pytest.raises(BrokenProcessPool, match=told):
+        list(ordered_map(die_at_three, range(30), 2, None, "lower this"))
     assert active_children() == []
 
 
@@ -142,6 +143,64 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: int) -> None:
     )
     assert done.returncode == -number
     assert len(done.stdout.split()) > 20
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+from vatrack.common.parallel import ordered_map
+
+def say(*words):
+    os.write(1, " ".join(words).encode() + b"\\n")
+
+def work(number, seconds):
+    try:
+        say("working")
+        time.sleep(seconds)
+    finally:
+        say("cleaned")
+    return number
+
+def items():
+    say("asked")
+    yield from range(40)
+
+if __name__ == "__main__":
+    when = sys.argv[1]
+    try:
+        for number in ordered_map(work, items(), 2, 600 if when == "working" else 0):
+            if number == 9:
+                say("idle")
+                time.sleep(600)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("when", ["asked", "working", "idle"])
+def test_ctrl_c_ends_workers_without_a_word(tmp_path: Path, when: str) -> None:
+    """While they start, work, or wait; work is interrupted and can clean up."""
+    (tmp_path / "job.py").write_text(INTERRUPTED)
+    job = subprocess.Popen(
+        [sys.executable, str(tmp_path / "job.py"), when],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    lines: list[str] = []
+    while lines[-1:] != [when]:
+        lines.append(job.stdout.readline().decode().strip())
+        assert lines[-1], job.stderr.read()
+    if when == "asked":
+        time.sleep(0.2)  # the first worker has been started, and loads its modules
+    os.killpg(job.pid, signal.SIGINT)
+    # The output ends with the last process that has it open.
+    output, errors = job.communicate(timeout=60)
+    lines += output.decode().split()
+    assert (job.returncode, errors) == (130, b"")
+    assert lines.count("working") == lines.count("cleaned")
+    assert lines.count("working") <= (2 if when == "working" else 40)
 
 
 class Counter:
@@ -184,7 +243,7 @@ def test_streams_come_item_by_item_in_order() -> None:
     [
         (counting, "refuse", InputError, "^3 is bad$"),
         (counting, "raise", ZeroDivisionError, "no reason"),
-        (counting, "die", BrokenProcessPool, "exit code -9"),
+        (counting, "die", BrokenProcessPool, "^a worker process was killed.*; use fewer --proc"),
         (refused, "work", InputError, "^work cannot begin$"),
     ],
 )

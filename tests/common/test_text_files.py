@@ -152,17 +152,20 @@ def test_what_is_no_text_is_called_by_its_name(tmp_path: Path, reader: str, faul
 
 @pytest.mark.parametrize("reader", READERS)
 def test_pipes_devices_and_folders_are_refused(tmp_path: Path, reader: str) -> None:
-    os.mkfifo(tmp_path / "pipe")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # These look whether the file is there before they open it, and say how to make it.
+    below = "" if reader in ("training form", "metrics log") else f": {pipe} is a file"
     for path, message in (
-        (tmp_path / "pipe", "save its content to a file first|no such file"),
-        (Path("/dev/zero"), "save its content to a file first|no such file"),
-        (tmp_path, "is a folder|no such file"),
-        (tmp_path / "none", "no such file"),
-        (tmp_path / "pipe" / "none", "no such file: .*pipe is a file|no such file"),
+        (pipe, "is a pipe or a device; save its content to a file first"),
+        (Path("/dev/zero"), "is a pipe or a device; save its content to a file first"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "none", "no such file; "),
+        (pipe / "none", f"no such file{below}"),
     ):
-        with pytest.raises(InputError, match=message) as caught:
+        with pytest.raises(InputError) as caught:
             READERS[reader].read(path)
-        assert str(caught.value).startswith(f"{path}: ")
+        assert str(caught.value).startswith(f"{path}: {message}")
 
 
 def test_a_folder_is_no_missing_file_nor_the_other_way_round(tmp_path: Path) -> None:

@@ -51,6 +51,19 @@ def test_a_chain_of_files_in_other_folders(tmp_path: Path) -> None:
     assert [str(backbone) for backbone in config.backbones] == ["resnet50"]
 
 
+def test_old_keys_of_a_layer_are_those_of_its_file(tmp_path: Path) -> None:
+    base = write(tmp_path / "base.yaml", "training: {image_scale: [640, 400], workers: 1}\n")
+    text = "extends: base.yaml\ninput: {image_scale: [320, 200]}\ntraining: {workers: 2}\n"
+    top = write(tmp_path / "mine.yaml", text)
+    with pytest.warns(UserWarning, match="keys were renamed") as notes:
+        config = load_config(top)
+    assert (config.input.image_scale, config.compute.workers) == ((320, 200), 2)
+    assert [str(note.message).partition(":")[0] for note in notes] == [str(base), str(top)]
+    write(base, "compute: {workers: 1}\ntraining: {workers: 2}\n")
+    with pytest.raises(InputError, match=rf"^{base}: training\.workers is now .* both are given"):
+        load_config(top)
+
+
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [

@@ -25,10 +25,11 @@ from tests.conftest import Mini
 from tests.sailvos.official import mask
 from vatrack.common import json_stream
 from vatrack.common.errors import InputError
-from vatrack.common.files import create_text, read_json
+from vatrack.common.files import create_text
 from vatrack.common.json_lists import Item, read_lists
 from vatrack.common.mask_types import MaskType
 from vatrack.common.parallel import ordered_map
+from vatrack.common.value_files import read_json
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
 from vatrack.data.fields import is_safe_path

@@ -8,7 +8,7 @@ import pytest
 
 from tests.parity.golden import SHARED_DATA, Case, cases
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.data.video_ground_truth import video_ground_truth
 
 

@@ -128,7 +128,7 @@ REASONS = (
     (r"vatrack mlflow-ui", "tests/experiments runs it with a store of its own"),
     (r"vatrack fetch-weights --config mine\.yaml$",
      "downloads; tests/weights/test_fetch.py runs it on a folder"),
-    (r"snakemake (annotations )?--cores 2 --configfile mine\.yaml( -n)?$",
+    (r"snakemake (annotations )?--cores 2 --configfile (mine|first)\.yaml( -n)?$",
      "tests/workflow/test_own_data.py runs the workflow on own data"),
     (r"snakemake --cores 2 --unlock$", "needs a lock that a killed Snakemake left"),
 )  # fmt: skip
@@ -143,14 +143,18 @@ class Documented:
     in_block: bool
 
 
-def commands_of(text: str) -> Iterator[tuple[str, bool]]:
-    """The commands of a page, in one line each, without comments."""
+def blocks_of(text: str) -> Iterator[list[str]]:
+    """The commands of each block of code of a page, in one line each, without comments."""
     for language, code in FENCE.findall(text):
         if language in ("", "sh"):
-            for line in code.replace("\\\n", " ").splitlines():
-                words = " ".join(re.split(r"\s#", line)[0].split())
-                if COMMAND.fullmatch(words):
-                    yield words, True
+            lines = code.replace("\\\n", " ").splitlines()
+            words = (" ".join(re.split(r"\s#", line)[0].split()) for line in lines)
+            yield list(filter(COMMAND.fullmatch, words))
+
+
+def commands_of(text: str) -> Iterator[tuple[str, bool]]:
+    """The commands of a page, and whether they stand in a block of code."""
+    yield from ((command, True) for block in blocks_of(text) for command in block)
     for quoted in re.findall(r"`([^`]+)`", FENCE.sub("", text)):
         words = " ".join(quoted.split())
         if COMMAND.fullmatch(words):

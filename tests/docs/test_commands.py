@@ -21,10 +21,12 @@ from tests.conftest import TinyData
 from tests.docs.commands import (
     DATA_RUNS,
     FRAGMENT,
+    PAGES,
     REASONS,
     RUN,
     RUNS,
     UNTESTED,
+    blocks_of,
     calls,
     documented,
     how_tested,
@@ -33,7 +35,7 @@ from tests.docs.commands import (
 from tests.video.videos import write_video
 from tests.workflow.command import snakemake
 from vatrack.cli import app
-from vatrack.common.files import open_text
+from vatrack.common.text_files import open_text
 from vatrack.config import RunConfig
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
@@ -67,6 +69,29 @@ def test_every_command_is_run_or_has_a_reason() -> None:
         assert any(re.match(pattern, item.command) for item in ways), reason
         for named in re.findall(r"tests/[\w/.]+", reason):
             assert (ROOT / named).exists(), named
+
+
+def unknown_configs(block: list[str]) -> list[str]:
+    """The configs that commands read after another one of their block has written one: of another
+    name, and not in the repository."""
+    written: set[str] = set()
+    unknown = []
+    for command in block:
+        for option, name in pairwise(shlex.split(command)):
+            if option in ("--config", "--configfile") and name.endswith(".yaml") and written:
+                unknown += [] if name in written or (ROOT / name).exists() else [name]
+        for option, name in pairwise(shlex.split(command)):
+            written |= {name} if option == "--out" and name.endswith(".yaml") else set()
+    return unknown
+
+
+def test_what_a_command_writes_has_the_same_name_in_the_next_one() -> None:
+    blocks = [(page.name, block) for page in PAGES for block in blocks_of(page.read_text("utf-8"))]
+    assert [(page, found) for page, block in blocks if (found := unknown_configs(block))] == []
+    writes, reads = "vatrack init-config data --out a.yaml", "snakemake --configfile b.yaml"
+    assert unknown_configs([writes, reads]) == ["b.yaml"]
+    assert unknown_configs([writes, reads.replace("b.", "a."), "vatrack doctor --config c"]) == []
+    assert sum(bool(re.search(r"--out \S+\.yaml", " ".join(block))) for _, block in blocks) > 2
 
 
 @pytest.mark.parametrize("target", [name for name in TARGETS if "=" not in name])
@@ -121,7 +146,10 @@ def test_commands_run_one_after_the_other(
                 Path("mine.yaml").unlink(missing_ok=True)
             ran = runner.invoke(app, words)
             # A machine may lack something that `doctor` looks for.
-            assert ran.exit_code == 0 or words[0] == "doctor", f"{command}\n{ran.output}"
+            ended = ran.exception is None or isinstance(ran.exception, SystemExit)
+            assert ended and (ran.exit_code == 0 or words[0] == "doctor"), (
+                f"{command}\n{ran.output}"
+            )
             for option, value in pairwise(words):
                 if option == "--out":
                     assert Path(value).exists(), command

@@ -9,10 +9,8 @@ from textwrap import dedent
 
 import pytest
 import torch
-import typer.main
 
 from tests.models.test_parameter_counts import COUNTS
-from vatrack.cli import app
 from vatrack.config import Config
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -60,16 +58,6 @@ def test_the_defaults_are_named_first() -> None:
     switches = {row[0]: row[2] for row in ROWS if row[2].startswith("switch")}
     assert switches.keys() == {"D12", "D13", "M1", "M4", "T16", "E1", "E2"}
     assert switches["M1"] == "switch: `reference`, or `intended`"
-
-
-def test_the_commands_parse() -> None:
-    command = typer.main.get_command(app)
-    text = PAGE.replace("\\\n", " ")
-    calls = re.findall(r"^(?:`)?vatrack ([a-z-]+) (.*)$", text, flags=re.MULTILINE)
-    assert {"import-checkpoint", "predict", "evaluate", "tables"} <= {name for name, _ in calls}
-    for name, rest in calls:
-        known = {option for parameter in command.commands[name].params for option in parameter.opts}  # type: ignore[attr-defined]
-        assert set(re.findall(r"--[a-z-]+", rest)) <= known, name
 
 
 def test_the_numbers_of_parameters_are_those_of_the_tests() -> None:

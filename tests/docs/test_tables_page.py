@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import typer.main
-
-from vatrack.cli import app
 from vatrack.evaluation.examples import EXAMPLES
 from vatrack.reporting.tables.extended import TITLES as EXTENDED
 from vatrack.reporting.tables.paper import TITLES as PAPER
@@ -15,17 +12,6 @@ from vatrack.reporting.tables.tracking import TITLES as TRACKING
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
-
-
-def test_the_commands_parse() -> None:
-    command = typer.main.get_command(app)
-    calls = re.findall(
-        r"^vatrack ([a-z-]+) ([^#\n]*)", PAGE.replace("\\\n", " "), flags=re.MULTILINE
-    )
-    assert {name for name, _ in calls} == {"tables", "examples", "evaluate"}
-    for name, rest in calls:
-        known = {option for parameter in command.commands[name].params for option in parameter.opts}  # type: ignore[attr-defined]
-        assert set(re.findall(r"--[a-z-]+", rest)) <= known, name
 
 
 def test_examples_tables_and_files_exist() -> None:

@@ -433,6 +433,8 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     assert needed_space(Config()) == {}
     mine = config(**values, dataset=dataset)
     assert needed_space(mine) == {"annotations": 6000, "runs": 10 * GIB}
+    unnamed = config(**values, dataset=dataset | {"train_json": None, "valid_json": None})
+    assert needed_space(unnamed) == needed_space(mine), "null: in the raw folder"
     dataset["clips"]["mode"] = "copy"
     mine = config(**values, dataset=dataset)
     assert needed_space(mine) == {"annotations": 6000, "clips": 3000, "runs": 10 * GIB}
@@ -480,9 +482,12 @@ def test_the_files_of_a_config(tmp_path: Path) -> None:
     assert states() == dict.fromkeys(keys, "fails")
     raw.mkdir()
     assert states()["dataset.raw"] == "fails"  # empty
+    assert states()["dataset.valid_json"] == "fails"  # null: valid.json in the raw folder
     (raw / "t.json").write_text("{}")
+    (raw / "valid.json").write_text("{}")
     cuts.touch()
-    assert states() == dict(zip(keys, ("ok", "ok", "fails"), strict=True))
+    there = dict.fromkeys((*keys[:2], "dataset.valid_json"), "ok")
+    assert states() == there | {"dataset.clips.structure": "fails"}
     cuts.write_text("{}")
     assert set(states().values()) == {"ok"}
     expect(only("data"), "ok", "miniature dataset (will be rendered)")
@@ -552,6 +557,7 @@ def test_missing_data_are_told_with_what_makes_them() -> None:
     annotate = "`vatrack annotate --raw 'none/my raw' --out none/t.json`"
     expect(fixes["dataset.train_json"], "fails", "no such file", annotate)
     expect(fixes["dataset.clips.structure"], "fails", "no such file", "set it to detect")
+    assert "dataset.valid_json" not in fixes, "it would be in the folder that is missing"
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -560,6 +566,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "open", raising(PermissionError(13, "Permission denied")))
     check = only("weights", training={"weights": str(weights)})
     expect(check, "fails", "cannot be read (permission denied)", "chmod +r")
+
+
+def test_data_in_a_folder_that_may_not_be_entered(closed: Path) -> None:
+    dataset = {"raw": str(closed / "raw"), "train_json": "none.json"}
+    found = list(LOOKS_AT_CONFIG["data"](config(dataset=dataset)))
+    expect(found[0], "fails", "closed/raw: cannot be read (permission denied)", "chmod +r")
+    expect(found[1], "fails", "none.json: no such file")
 
 
 # SLURM.

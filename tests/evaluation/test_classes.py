@@ -11,7 +11,8 @@ import pytest
 from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.scenes import random_scene
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json, write_yaml
+from vatrack.common.files import write_json, write_yaml
+from vatrack.common.value_files import read_json
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.io import classes

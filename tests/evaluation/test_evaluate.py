@@ -13,8 +13,6 @@ from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import random_scene, rle
 from tests.parity.golden import SHARED_DATA
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
-from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.metric_names import (
     AP_COLUMNS,
@@ -24,6 +22,8 @@ from vatrack.common.metric_names import (
     TRACK_TYPES,
     metric_names,
 )
+from vatrack.common.rle import decode
+from vatrack.common.value_files import read_json
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.evaluate import evaluate_inputs
@@ -413,7 +413,7 @@ def test_empty_runs_on_both_sides_change_nothing() -> None:
     expected = metrics_of(joint, predictions)
 
     def spoil(mask: dict[str, Any]) -> None:
-        runs = decode_runs(mask["counts"].encode())
+        runs = decode(mask["counts"].encode())
         mask["counts"] = [runs[0] - 1, 0, 1, *runs[1:]] if runs[0] else [*runs, 0, 0]
 
     for item in joint["annotations"]:

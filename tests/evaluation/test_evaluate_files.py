@@ -18,8 +18,9 @@ from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json, write_yaml
+from vatrack.common.files import write_json, write_yaml
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.value_files import read_json
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import measuring
 from vatrack.evaluation.evaluate import evaluate_inputs

@@ -24,8 +24,8 @@ from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_hidden import plain_metrics, plain_rows
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.value_files import read_json
 from vatrack.evaluation.examples import EXAMPLES, predictions, write_examples
 from vatrack.evaluation.perfect import perfect_metrics
 from vatrack.synthetic.ground_truth import make_ground_truth

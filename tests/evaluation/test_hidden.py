@@ -11,8 +11,8 @@ from pycocotools import mask as coco_mask
 
 from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle, rle
-from vatrack.common.mask_forms import encode
 from vatrack.common.metric_names import HIDDEN_COLUMNS
+from vatrack.common.rle import encode
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation import hidden
 from vatrack.evaluation.ap.image import frame_overlaps

@@ -28,7 +28,7 @@ from vatrack.config import Method, RunConfig
 from vatrack.experiments import log as experiment_log
 from vatrack.experiments.client import StoreError
 from vatrack.experiments.identity import begin, read_identity
-from vatrack.experiments.log import ExperimentLog, log_evaluation, watch
+from vatrack.experiments.log import ExperimentLog, log_evaluation, uploading
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -266,7 +266,7 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
 ) -> None:
     run = config(results, **SLURM)
     make_run(folder, run)
-    with watch(run, folder):  # the process that waits for the job
+    with uploading(run, folder):  # the process that waits for the job
         monkeypatch.setenv("SLURM_JOB_ID", "7")
         with running(folder):
             with pytest.warns(
@@ -279,7 +279,7 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
             log.close("FAILED")
     run_id = store.run(folder)
     assert store.status(run_id) == "FAILED"
-    with watch(run, folder):  # once more, from where it was
+    with uploading(run, folder):  # once more, from where it was
         with running(folder):
             with pytest.warns(UserWarning, match="cannot be written from jobs"):
                 ExperimentLog.start(run, folder, resume=True)
@@ -317,7 +317,7 @@ def test_one_who_waits_sends_only_what_the_job_leaves_to_others(
     make_run(tmp_path / "run", run)
     if begun:
         begin(tmp_path / "run", resume=False)
-    with watch(run, tmp_path / "run"):
+    with uploading(run, tmp_path / "run"):
         time.sleep(0.3)
     assert bool(calls) == sends
 
@@ -357,7 +357,7 @@ def test_off_is_off(tmp_path: Path) -> None:
     assert ExperimentLog.start(run, tmp_path) is None
     (tmp_path / "metrics.json").write_text("{}")
     log_evaluation(tmp_path)
-    with watch(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
+    with uploading(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
@@ -376,9 +376,34 @@ def test_without_mlflow_one_warning(
         ):
             log = begun(run, folder)
         log.close("FAILED")
+        with (
+            pytest.warns(UserWarning, match="MLflow is not installed"),
+            uploading(config(results, **SLURM), folder),  # nor where the job leaves it to others
+        ):
+            pass
     sync(folder)  # elsewhere, later
     run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FAILED", expected(folder))
+
+
+def test_a_broken_mlflow_only_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(uri: str) -> None:
+        raise TypeError("unhashable type: 'list'")
+
+    monkeypatch.setattr(experiment_log, "import_client", broken)
+    run = config(tmp_path)
+    folder = make_run(tmp_path / "run", run)
+    message = "MLflow: unhashable type: 'list'; `vatrack mlflow-sync .*` uploads the run then"
+    with pytest.warns(UserWarning, match=message):
+        begun(run, folder).close("FINISHED")
+    waited = []
+    with pytest.warns(UserWarning, match=message), uploading(config(tmp_path, **SLURM), folder):
+        waited.append("for the job")
+    assert waited
+    (folder / "metrics.json").write_text("{}")
+    monkeypatch.setattr(experiment_log, "sync", broken)
+    with pytest.warns(UserWarning, match="has no metrics yet"):
+        log_evaluation(folder)
 
 
 def test_a_refused_path_only_warns(tmp_path: Path) -> None:

@@ -230,6 +230,12 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"--port {port}: .*; use another port"):
             check_server(uri, port)
+    with (
+        check_server(uri, port),  # by one whose server has only begun to start
+        pytest.raises(InputError, match=f"--port {port}: Address already in use; use another"),
+    ):
+        check_server(uri, port)
+    check_server(uri, port).close()
     with pytest.raises(InputError, match=r"ftp://x: .* a SQLite file or a server's http address"):
         check_server("ftp://x", 5000)
     with pytest.raises(StoreError, match=r"127\.0\.0\.1:9: no server answers there; start it$"):
@@ -257,6 +263,7 @@ def test_the_links_then_the_server_without_telemetry_until_ctrl_c(
         )
     try:
         wait_for(lambda: answers(port) or command.poll() is not None)
+        assert f"@vatrack mlflow-ui {port}\n" in Path("/proc/net/unix").read_text()
         first, *_ = (tmp_path / "said").read_text().partition("Ctrl-C stops it.")
         assert re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/\d+/runs\?", first)
         environment = Path(f"/proc/{command.pid}/environ").read_text().split("\0")

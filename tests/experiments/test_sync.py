@@ -219,6 +219,17 @@ def test_a_folder_reached_by_another_path_is_no_copy(results: Path, folder: Path
     assert sync(link).run_id == run_id
 
 
+def test_a_copy_whose_original_may_not_be_seen_counts_as_moved(
+    tmp_path: Path, closed: Path
+) -> None:
+    original = begin(tmp_path, resume=False)
+    known = json.loads((tmp_path / "mlflow.json").read_text()) | {
+        "folder": str(closed / "runs/run")
+    }
+    (tmp_path / "mlflow.json").write_text(json.dumps(known))
+    assert identify(tmp_path) == original
+
+
 def test_results_that_were_moved_keep_their_store(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new place"
     folder = make_run(old / "mini/runs/run", config(old), lines=3)
@@ -247,10 +258,11 @@ def test_results_that_were_moved_keep_their_store(tmp_path: Path) -> None:
         ("old/mlartifacts", (), True),  # moved before any artifact arrived
         ("old/mlartifacts", ("old/mlartifacts",), False),  # the file was copied, they were not
         ("elsewhere", ("new/mlartifacts",), False),  # where somebody wanted them
+        ("closed/mlartifacts", (), True),  # of somebody whose folders may not be entered
     ],
 )
 def test_addresses_of_artifacts_are_corrected_only_where_they_moved(
-    tmp_path: Path, kept: str, exist: tuple[str, ...], corrected: bool
+    tmp_path: Path, closed: Path, kept: str, exist: tuple[str, ...], corrected: bool
 ) -> None:
     for folder in ("new", *exist):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
@@ -517,17 +529,19 @@ def test_damaged_final_metrics_are_not_the_stores_fault(
 
 def test_killed_at_any_moment(results: Path, store: Store, folder: Path) -> None:
     run = config(results)
-    whole = 0.0
-    for name in ("first", "second"):  # the first one also starts what processes are made from
+    lengths = []
+    for name in ("first", "second", "third"):  # the first one also starts the server of processes
         place = make_run(folder.with_name(f"{folder.name}_{name}"), run, lines=10)
         begun = time.monotonic()
         send_together((place, 16))
-        whole = time.monotonic() - begun
+        lengths.append(time.monotonic() - begun)
     make_run(folder, run)
     begin(folder, resume=False)
     chance = random.Random(7)
     killed = 0
-    for attempt in range(25):
+    for attempt in range(100):
+        if killed > 10 and attempt > 12:
+            break
         add_lines(folder, 1 + 5 * attempt, 5)
         if attempt == 12:
             (folder / "metrics.json").write_text(
@@ -535,7 +549,7 @@ def test_killed_at_any_moment(results: Path, store: Store, folder: Path) -> None
             )
         process = SERVER.Process(target=send, args=(folder, 16))
         process.start()
-        process.join(chance.uniform(0, whole))
+        process.join(chance.uniform(0, min(lengths)))
         killed += process.is_alive()
         process.kill()
         process.join()

@@ -274,6 +274,7 @@ TARGETS = (
         "--out {out}/clips",
         ("data",),
         ("structure.json", "raw/*/images/000004.bmp"),
+        resumes=True,
     ),
     Target(
         "raw masks",

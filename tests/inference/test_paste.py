@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle_tools
 from torch.nn.functional import grid_sample
 
-from vatrack.inference.paste import paste, paste_codes
+from tests.inference.bitmaps import paste
+from vatrack.inference.paste import paste_codes
 
 ONES = torch.ones(1, 28, 28)
 

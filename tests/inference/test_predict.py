@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from multiprocessing import active_children
 from pathlib import Path
@@ -19,8 +22,9 @@ from pycocotools import mask as rle_tools
 
 from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, read_yaml, write_json
+from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.value_files import read_json, read_yaml
 from vatrack.config import InferenceConfig, RunConfig
 from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
@@ -29,7 +33,7 @@ from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.inference import clips, predictor
 from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
-from vatrack.inference.tracker import QuasiDenseTracker, Tracked
+from vatrack.inference.tracker import QuasiDenseTracker, TrackedRows
 from vatrack.weights.checkpoint import load, restored
 
 
@@ -175,7 +179,7 @@ def test_float32_changes_no_bit_and_bfloat16_stays_close(
     tracked: list[bool] = []
     update = QuasiDenseTracker.update
 
-    def watched(self: QuasiDenseTracker, *arguments: Any) -> Tracked:
+    def watched(self: QuasiDenseTracker, *arguments: Any) -> TrackedRows:
         tracked.append(torch.is_autocast_enabled("cpu"))
         boxes, scores, _, embeddings, _ = arguments
         assert {boxes.dtype, scores.dtype, embeddings.dtype} == {torch.float32}
@@ -247,6 +251,22 @@ def test_neither_processes_nor_mask_workers_change_a_byte(
     assert active_children() == []
 
 
+def killed_encode(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_mask_worker_is_told_with_its_setting(
+    tiny_run: tuple[RunConfig, Path],
+    three_clips: TinyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clips, "_encode", killed_encode)
+    told = r"was killed.*; lower compute\.mask_workers \(now 2; 0: none\)$"
+    with pytest.raises(BrokenProcessPool, match=told):
+        predicted(tiny_run, three_clips, tmp_path / "m.jsonl", 1, mask_workers=2)
+
+
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_frames_in_batches_give_the_same_objects(
     ahead: int,
@@ -257,13 +277,13 @@ def test_frames_in_batches_give_the_same_objects(
 ) -> None:
     """Row for row; of larger batches a convolution may round the last bits otherwise."""
     alone = predicted(tiny_run, three_clips, tmp_path / "alone.jsonl")
-    original = predictor.Predictor.__init__
+    original = predictor.FramePredictor.__init__
 
-    def computing_ahead(self: predictor.Predictor, *arguments: Any) -> None:
+    def computing_ahead(self: predictor.FramePredictor, *arguments: Any) -> None:
         original(self, *arguments)
         self.ahead = ahead
 
-    monkeypatch.setattr(predictor.Predictor, "__init__", computing_ahead)
+    monkeypatch.setattr(predictor.FramePredictor, "__init__", computing_ahead)
     together = predicted(tiny_run, three_clips, tmp_path / "batches.jsonl", batch_frames=4)
     lines = [list(map(json.loads, content.splitlines())) for content in (alone, together)]
     for line, other in zip(*lines, strict=True):

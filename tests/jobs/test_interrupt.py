@@ -8,6 +8,7 @@ import pty
 import select
 import signal
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from vatrack.jobs import interrupt
-from vatrack.jobs.interrupt import Signals, keeps_job
+from vatrack.jobs.interrupt import Signals, ask_once, keeps_job
 
 # Two processes of one group are interrupted together; each writes what it would do with its job.
 CHILD = """
@@ -79,6 +80,21 @@ def test_ctrl_c_asks_once_for_all_jobs(tmp_path: Path, typed: bytes, kept: str) 
 def test_no_answer_keeps_the_job(tmp_path: Path) -> None:
     decided, _ = answers(tmp_path, b"", seconds=1)
     assert decided["a"] == decided["b"] == "True"
+
+
+def test_answers_to_earlier_commands_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(interrupt, "_ask", lambda question, signals: True)
+    mine, others = f"vatrack-{os.getuid()}", f"vatrack-{os.getuid() + 1}"
+    for name in (f"{mine}-1.answer", f"{others}-1.answer", f"{mine}-x"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / f"{mine}-2.answer").touch()  # it may still be asked
+    assert ask_once("?", Signals())
+    left = {f"{mine}-2.answer", f"{mine}-{os.getpgrp()}.answer", f"{others}-1.answer", f"{mine}-x"}
+    assert {path.name for path in tmp_path.iterdir()} == left
 
 
 @pytest.mark.parametrize(

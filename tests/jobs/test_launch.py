@@ -29,8 +29,9 @@ from vatrack.jobs import wait
 from vatrack.jobs.interrupt import Interrupted
 from vatrack.jobs.job_file import JobFile
 from vatrack.jobs.launch import JobFailed, run_in_job
-from vatrack.jobs.submit import ALIVE, JobCall, executor_parameters
-from vatrack.jobs.wait import Log
+from vatrack.jobs.slurm import SlurmJob
+from vatrack.jobs.submit import ALIVE, JobCall, JobResult, executor_parameters
+from vatrack.jobs.wait import Files, follow_job
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -277,6 +278,32 @@ def test_a_result_that_nobody_waited_for_is_taken_once(tmp_path: Path) -> None:
     assert len(count.read_text().split()) == 2
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no pickle",
+        b".",
+        b"cvatrack.moved\nGone\n.",  # a class of another version: ImportError
+        b"cvatrack.jobs.wait\nGone\n.",  # AttributeError
+        pickle.dumps(("success",)),
+    ],
+)
+def test_a_result_that_cannot_be_read_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "7_0_result.pkl").write_bytes(content)
+    assert Files(tmp_path, "7", 1).results() == [None]
+
+
+def test_after_a_result_that_cannot_be_read_a_new_job_starts(tmp_path: Path) -> None:
+    run(jobs.report, ("work",), tmp_path)
+    known = json.loads((tmp_path / "job.json").read_text())
+    (tmp_path / "job.json").write_text(json.dumps(known | {"collected": False}))
+    (left,) = tmp_path.glob("*_result.pkl")
+    left.write_bytes(b"cvatrack.jobs.wait\nGone\n.")
+    _until(lambda: not _alive(int(known["id"])), 30)
+    assert run(jobs.report, ("again",), tmp_path)[0] == "did again"
+
+
 def test_a_process_with_the_number_of_the_job_is_not_taken_for_it(tmp_path: Path) -> None:
     go, count = tmp_path / "go", tmp_path / "count"
     go.touch()
@@ -453,6 +480,30 @@ def test_the_process_that_fails_ends_the_others(
         run(jobs.second_fails, (kind,), tmp_path, processes=2)
 
 
+@pytest.mark.parametrize(("answers", "asked"), [([True], 1), ([False, True], 2)])
+def test_the_others_are_ended_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[bool], asked: int
+) -> None:
+    """And again only where SLURM did not do so."""
+    monkeypatch.setattr(wait, "PEER_SECONDS", 0.02)
+    monkeypatch.setattr(wait, "POLL_SECONDS", 0.001)
+    ended: list[float] = []
+    looks = iter(range(200))
+    monkeypatch.setattr(SlurmJob, "over", lambda job: next(looks) > 150)
+
+    def end(job: SlurmJob, seconds: float) -> bool:
+        ended.append(time.monotonic())
+        return answers[len(ended) - 1]
+
+    monkeypatch.setattr(SlurmJob, "end", end)
+    left = JobResult("bad input", "cut off")
+    (tmp_path / "7_1_result.pkl").write_bytes(pickle.dumps(("success", left)))
+    files = Files(tmp_path, "7", 2)
+    assert follow_job(SlurmJob("7"), files, io.StringIO(), lambda: False)
+    assert len(ended) == asked
+    assert ended[-1] - ended[0] >= 0.02 * (asked - 1)
+
+
 def _until(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -558,18 +609,3 @@ def test_settings_that_contradict_each_other(
     with pytest.raises(InputError, match=complaint):
         run(jobs.report, ("work",), tmp_path / "job", **launcher)
     assert not (tmp_path / "job").exists()
-
-
-def test_a_log_is_copied_line_by_line(tmp_path: Path) -> None:
-    path, shown = tmp_path / "log", io.StringIO()
-    log = Log(path)
-    log.copy(shown, last=False)
-    assert shown.getvalue() == ""
-    text = "first\nsecond ü".encode()
-    path.write_bytes(text[:-1])  # ends inside a character
-    log.copy(shown, last=False)
-    assert shown.getvalue() == "first\n"
-    path.write_bytes(text + b"\nsubmitit INFO (date) - chatter\nthird")
-    log.copy(shown, last=False)
-    log.copy(shown, last=True)
-    assert shown.getvalue() == "first\nsecond ü\nthird\n"

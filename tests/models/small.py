@@ -56,6 +56,9 @@ def _built(method: Method, seed: int, _: object) -> tuple[Detector, torch.Tensor
     return build(method, SMALL, Backbone.RESNET18), torch.get_rng_state()
 
 
+_FULL = dict(BUILDERS)
+
+
 class _Narrow(ResNet):
     def _make_layer(self, block: Any, planes: int, *given: Any, **more: Any) -> nn.Sequential:
         return super()._make_layer(block, planes // 4, *given, **more)
@@ -70,6 +73,11 @@ def narrow_resnet(weights: None, norm_layer: Any) -> ResNet:
 def narrow_trunks() -> AbstractContextManager[Any]:
     """Here, and in the processes that tests.server starts, ResNet-18 is a narrow one."""
     return patch.dict(BUILDERS, {Backbone.RESNET18: narrow_resnet})
+
+
+def full_trunks() -> AbstractContextManager[Any]:
+    """Ends the effect of `narrow_trunks` for a while."""
+    return patch.dict(BUILDERS, _FULL)
 
 
 def random_targets(

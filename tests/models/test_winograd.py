@@ -25,7 +25,7 @@ def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.param == "NNPACK" and not nnpack.available():
         pytest.skip("NNPACK is not for this processor")
     monkeypatch.setattr(products, "available", lambda: request.param == "oneDNN")
-    monkeypatch.setattr(products, "twice_as_fast", lambda: request.param != "NNPACK")
+    monkeypatch.setattr(products, "full_width", lambda: request.param != "NNPACK")
 
 
 def _layers(inputs: int, outputs: int, *, bias: bool = True) -> tuple[nn.Conv2d, WinogradConv2d]:

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Mini
 from tests.own_data.own import write_own
 from vatrack.common.errors import InputError, InvalidData
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import Config, parse_config
 from vatrack.config.dataset import DatasetConfig, ValidationConfig
 from vatrack.config.methods import Method

@@ -14,8 +14,8 @@ import torch
 from tests.conftest import tiny_config
 from tests.models.small import narrow_trunks, small_network
 from tests.own_data.own import write_own
-from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method
 from vatrack.config.dataset import DatasetConfig, ValidationConfig
 from vatrack.data.batches import collate

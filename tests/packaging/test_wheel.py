@@ -19,7 +19,8 @@ from packaging.utils import canonicalize_name
 
 import vatrack
 from tests.conftest import TinyData, tiny_config
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 
 pytestmark = pytest.mark.slow

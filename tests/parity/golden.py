@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = ROOT / "tests" / "golden"

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from tests.parity.golden import SHARED_DATA, Case, cases
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.value_files import read_json
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.forms import form_maker
 from vatrack.data.frames import AnnotationFile

@@ -8,8 +8,9 @@ import cv2
 import pytest
 
 from tests.parity.golden import Case, cases
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
 from vatrack.common.json_lists import read_lists
+from vatrack.common.value_files import read_json
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.clips import build_clip_tree
 from vatrack.sailvos.cuts import score_video_file, write_structure
@@ -63,7 +64,7 @@ def test_cuts(case: Case, tmp_path: Path) -> None:
         assert files == sorted(case.json("images"))
     else:
         write_structure(ClipsConfig(structure="whole"), index, None, structure)
-    plan = plan_clips(official, read_json(structure))
+    plan = plan_clips(official, read_json(structure), structure)
     items = [entry.value for entry in read_lists(official.path) if entry.section == "annotations"]
     numbers = zip(plan.rows.tolist(), plan.clips.tolist(), plan.instances.tolist(), strict=True)
     annotations = [regroup(items[row], clip, instance) for row, clip, instance in numbers]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from pycocotools import mask as rle_tools
 
+from tests.inference.bitmaps import paste
 from tests.parity.golden import Case, cases, find_cases
 from tests.parity.measure import (
     EXACT,
@@ -31,8 +32,7 @@ from vatrack.config import ComputeConfig, InferenceConfig, TrackerConfig
 from vatrack.data.frames import Frame
 from vatrack.data.input_frames import InputFrame
 from vatrack.data.transforms import rgb_planes, stack_padded
-from vatrack.inference.paste import paste
-from vatrack.inference.predictor import Predictor, TrackedFrame
+from vatrack.inference.predictor import FramePredictor, TrackedFrame
 from vatrack.models.detector import Detector
 from vatrack.models.prepared import prepare
 from vatrack.models.roi_heads import Detections
@@ -137,7 +137,7 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
         return detections, features
 
     with patch.object(model, "detect", watched):
-        tracked = list(Predictor(model, settings, device_of(model)).track(inputs))
+        tracked = list(FramePredictor(model, settings, device_of(model)).track(inputs))
     for detections, tracks in zip(found, tracked, strict=True):
         yield _Result(detections, tracks, tracks.predictions(settings.mask_threshold))
 

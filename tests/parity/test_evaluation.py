@@ -13,8 +13,8 @@ import pytest
 from tests.evaluation.evaluated import evaluate_in_detail
 from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
-from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.value_files import read_json
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs

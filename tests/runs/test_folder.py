@@ -91,6 +91,47 @@ def test_validated_epochs_and_the_checkpoints_that_are_kept(tmp_path: Path) -> N
     ]
 
 
+# Of a training, and of what later stages make of it.
+LEFT = (
+    "config.yaml", "environment.json", "weights.txt", "metrics.jsonl", "training.json",
+    "checkpoints/epoch_01.pt", "validation/epoch_01.json", "faults/epoch_01_batch_000001.json",
+    "best.json", "best.pt", "predictions.jsonl.gz", "inference.yaml", "metrics.json",
+    "details.json", "evaluation.yaml", "overlay.png", "overlay.mp4", "views/views.json",
+)  # fmt: skip
+KEPT = ("mlflow.json", "submitit/job.json", "my notes.txt")
+
+
+def left_by_a_training(folder: Path) -> RunFolder:
+    for name in LEFT + KEPT:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    return RunFolder(folder)
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_all_that_a_training_led_to_is_put_aside_with_it(tmp_path: Path) -> None:
+    found = {"recipe": {"seed": 0}, "data": 1}
+    left_by_a_training(tmp_path).put_aside(found, {"recipe": {"seed": 1}, "data": 1})
+    assert files_in(tmp_path / "complete_1") == set(LEFT)
+    assert files_in(tmp_path) - {f"complete_1/{name}" for name in LEFT} == set(KEPT)
+
+
+def test_a_new_training_finds_nothing_that_could_be_taken_for_its_own(tmp_path: Path) -> None:
+    left_by_a_training(tmp_path).clear()
+    written_again = {"config.yaml", "environment.json", "metrics.jsonl", "training.json"}
+    assert files_in(tmp_path) == written_again | set(KEPT)
+
+
+def test_files_where_no_training_was_are_kept(tmp_path: Path) -> None:
+    folder = left_by_a_training(tmp_path)
+    folder.environment.unlink()
+    folder.clear()
+    assert {"metrics.json", "views/views.json"} <= files_in(tmp_path)
+
+
 @pytest.mark.parametrize(
     "content",
     [

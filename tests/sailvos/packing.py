@@ -19,7 +19,7 @@ from vatrack.sailvos.archives.volumes import Archive, open_archives
 from vatrack.sailvos.unpack import unpack
 
 FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.tar.zst", "x.zip"]
-RECORD = ".vatrack-unpack.json"
+NOTES = ".vatrack-unpack.json"
 # An odd second: DOS times in a zip have even ones.
 MTIME = 1_500_000_000
 
@@ -88,10 +88,10 @@ def video(name: str, frames: int = 4, size: int = 3000) -> dict[str, bytes]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files below a folder but the program's own record."""
+    """All files below a folder but the program's own notes."""
     found = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
     return {
-        str(path.relative_to(folder)): path.read_bytes() for path in found if path.name != RECORD
+        str(path.relative_to(folder)): path.read_bytes() for path in found if path.name != NOTES
     }
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +19,10 @@ import pytest
 from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
-from vatrack.common.images import read_image
+from vatrack.common.images import read_image, write_image
+from vatrack.sailvos import clips as building
 from vatrack.sailvos.clips import build_clip_tree
+from vatrack.sailvos.resumed_tree import NOTE
 from vatrack.sailvos.structure import left_overs, source_video, usable_clips
 
 
@@ -37,7 +43,26 @@ def build(tree: Path, mode: str) -> str:
 
 
 def listing(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """The files of a tree, without the note of what they are made from."""
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert not (folder / "clips").exists() or NOTE in found
+    return [name for name in found if name != NOTE]
+
+
+def pixels(folder: Path) -> dict[str, int]:
+    """The colour of each frame of a tree, all of whose pixels are alike."""
+    return {name: int(read_image(folder / name)[0, 0, 0]) for name in listing(folder)}
+
+
+def paint(raw: Path, colour: int) -> None:
+    for number, path in enumerate(sorted(raw.rglob("*.bmp"))):
+        write_image(path, np.full((8, 12, 3), colour + number, np.uint8))
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy", "png"])
@@ -64,12 +89,13 @@ def test_modes(tree: Path, mode: str) -> None:
     assert {path: path.read_bytes() for path in (tree / "raw").rglob("*.bmp")} == before
 
 
+def other_file_system(*_: object) -> None:
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+
 def test_copies_where_links_are_impossible(
     tree: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def other_file_system(*_: object) -> None:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
     monkeypatch.setattr(os, "link", other_file_system)
     assert build(tree, "hardlink").endswith("5 copies")
     (said,) = caplog.messages
@@ -119,7 +145,8 @@ def test_broken_frames(tree: Path, mode: str) -> None:
     frame.unlink()
     with pytest.raises(InputError, match=r"b/images/000004\.bmp: no such frame"):
         build(tree, mode)
-    assert sorted(path.name for path in tree.iterdir()) == ["raw", "structure.json"]
+    left = [".clips.partial", "raw", "structure.json"]
+    assert sorted(path.name for path in tree.iterdir()) == left
 
 
 @pytest.mark.parametrize("out", ["raw", ".", "raw/.."])
@@ -182,12 +209,8 @@ def test_processes_make_the_same_tree(tree: Path, mode: str) -> None:
     frame.write_bytes(b"")
     with pytest.raises(InputError, match=r"a/images/000005\.bmp: is empty"):
         build_clip_tree(tree / "raw", tree / "structure.json", tree / "third", mode, processes=2)
-    assert sorted(path.name for path in tree.iterdir()) == [
-        "clips",
-        "other",
-        "raw",
-        "structure.json",
-    ]
+    left = [".third.partial", "clips", "other", "raw", "structure.json"]
+    assert sorted(path.name for path in tree.iterdir()) == left
 
 
 @pytest.mark.parametrize("mode", ["copy", "png"])
@@ -212,6 +235,164 @@ def test_a_second_call_takes_over_what_is_there(
     build(tree, "hardlink")
     assert "kept" not in build(tree, mode)
     assert all((tree / "clips" / name).stat().st_nlink == 1 for name in after)
+
+
+@pytest.mark.parametrize("mode", ["copy", "png", "hardlink"])
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("moved", [True, False])
+def test_only_frames_of_the_same_raw_files_are_taken_over(
+    tree: Path, mode: str, finished: bool, moved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another raw tree has the same names, sizes and older times; another may also be at its
+    path."""
+    if mode == "hardlink":
+        monkeypatch.setattr(os, "link", other_file_system)
+    other, gone = tree / "other", tree / "gone"
+    shutil.copytree(tree / "raw", other)
+    paint(tree / "raw", 10)
+    paint(other, 100)
+    if finished:
+        build(tree, mode)
+    else:
+        stop_before(monkeypatch, "b__1")
+        with pytest.raises(KeyboardInterrupt):
+            build(tree, mode)
+        monkeypatch.setattr(building, "_put_clip", put_clip)
+        assert len(listing(tree / ".clips.partial")) == 3
+    if moved:
+        (tree / "raw").rename(gone)
+        other.rename(tree / "raw")
+    raw = tree / "raw" if moved else other
+    told = str(build_clip_tree(raw, tree / "structure.json", tree / "clips", mode))
+    assert "kept" not in told
+    assert [*pixels(tree / "clips").values()] == [100, 101, 102, 106, 107]
+
+
+put_clip = building._put_clip
+
+
+def stop_before(monkeypatch: pytest.MonkeyPatch, clip: str) -> None:
+    def put(job: Any, shared: Any) -> Any:
+        if job.clip == clip:
+            raise KeyboardInterrupt
+        return put_clip(job, shared)
+
+    monkeypatch.setattr(building, "_put_clip", put)
+
+
+@pytest.mark.parametrize("mode", ["copy", "png"])
+def test_another_dictionary_takes_over_what_it_shares(tree: Path, mode: str) -> None:
+    """Also of a half-made tree, and without folders of clips that it lacks."""
+    broken = tree / "raw" / "b" / "images" / "000004.bmp"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"")
+    with pytest.raises(InputError):
+        build(tree, mode)
+    broken.write_bytes(whole)
+    (tree / ".clips.partial" / "a__3" / "images" / ".000003.png").write_bytes(b"half")
+    write_json(tree / "structure.json", {"b__1": ["000003.bmp", "000004.bmp"]})
+    assert build(tree, mode).endswith(", 1 kept from an earlier run")
+    assert build(tree, mode).endswith("clips: 2 kept from an earlier run")
+    assert {path.name for path in (tree / "clips").iterdir()} == {NOTE, "b__1"}
+
+
+@pytest.mark.parametrize("note", ["", "[]", '{"mode": "png"}', '{"mode": "png", "states": [1]}'])
+def test_a_tree_with_a_damaged_note_is_made_anew(tree: Path, note: str) -> None:
+    build(tree, "png")
+    (tree / "clips" / NOTE).write_text(note)
+    assert build(tree, "png").endswith("clips: 5 converted to PNG")
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_after_a_broken_frame_the_next_call_resumes(tree: Path, processes: int) -> None:
+    """Once the frame is there; what it says is true."""
+    frame = tree / "raw" / "b" / "images" / "000004.bmp"
+    whole = frame.read_bytes()
+    frame.write_bytes(whole[:-1])
+    arguments = tree / "raw", tree / "structure.json", tree / "clips", "png", processes
+    with pytest.raises(InputError) as caught:
+        build_clip_tree(*arguments)
+    assert str(caught.value) == (
+        f"{frame}: truncated, 341 of 342 bytes; unpack or copy it again; run again to "
+        f"resume (finished frames are kept in {tree / '.clips.partial'})"
+    )
+    frame.write_bytes(whole)
+    assert str(build_clip_tree(*arguments)).endswith(
+        "1 converted to PNG, 4 kept from an earlier run"
+    )
+    assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]
+
+
+def test_two_calls_at_a_time(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay(*arguments: Any) -> Any:
+        inside.set()
+        leave.wait(60)
+        return put_clip(*arguments)
+
+    monkeypatch.setattr(building, "_put_clip", stay)
+    first = in_thread(lambda: build(tree, "png"))
+    assert inside.wait(60)
+    with pytest.raises(InputError) as caught:
+        build(tree, "copy")
+    told = f"{tree / 'clips'}: another run is building clips there; wait until it ends"
+    assert str(caught.value) == told
+    leave.set()
+    first.join()
+    assert len(pixels(tree / "clips")) == 5
+    assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]
+
+
+def test_what_is_kept_is_said(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop_before(monkeypatch, "b__1")
+    with pytest.raises(KeyboardInterrupt):
+        build(tree, "png")
+    kept = f"finished frames are kept in {tree / '.clips.partial'}"
+    assert caplog.messages == [f"stopped; {kept}, run the same command again to resume"]
+    monkeypatch.setattr(building, "_put_clip", put_clip)
+    assert build(tree, "png").endswith("2 converted to PNG, 3 kept from an earlier run")
+
+
+def test_the_output_may_be_a_link_to_another_place(tree: Path) -> None:
+    (tree / "disk").mkdir()
+    (tree / "clips").symlink_to("disk/clips")
+    for mode in ("png", "copy"):
+        build(tree, mode)
+        assert (tree / "clips").is_symlink()
+        assert [path.name for path in (tree / "disk").iterdir()] == ["clips"]
+        assert len(pixels(tree / "disk" / "clips")) == 5
+
+
+# Kills itself before a folder gets its final name; the last argument says how many times that may
+# happen before.
+KILLED_AT_THE_END = """
+import os, signal, sys
+from vatrack.sailvos import clips
+replace, allowed = os.replace, int(sys.argv.pop())
+def replace_few(source, target):
+    global allowed
+    if os.path.isdir(source):
+        if not allowed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        allowed -= 1
+    replace(source, target)
+os.replace = replace_few
+clips.build_clip_tree(*sys.argv[1:4], "png")
+"""
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_killed_at_the_very_end(tree: Path, allowed: int) -> None:
+    """Also between the removal of an earlier tree and the new one's name."""
+    build(tree, "symlink")
+    arguments = map(str, (tree / "raw", tree / "structure.json", tree / "clips", allowed))
+    ended = subprocess.run([sys.executable, "-c", KILLED_AT_THE_END, *arguments])
+    assert ended.returncode == -signal.SIGKILL
+    assert build(tree, "png").endswith("clips: 5 kept from an earlier run")
+    assert len(pixels(tree / "clips")) == 5
 
 
 KILLED = """
@@ -247,7 +428,9 @@ def test_a_killed_run_goes_on_where_it_was(tree: Path) -> None:
 
 def test_what_a_killed_run_left_is_not_used_for_another_tree(tree: Path) -> None:
     arguments = [tree / "raw", tree / "structure.json", tree / "clips"]
-    subprocess.run([sys.executable, "-c", KILLED, *arguments])
+    ended = subprocess.run([sys.executable, "-c", KILLED, *arguments])
+    assert ended.returncode == -signal.SIGKILL
+    assert (tree / ".clips.partial").is_dir()
     write_json(tree / "structure.json", {"b__1": ["000003.bmp", "000004.bmp"]})
     assert build(tree, "png").endswith("2 converted to PNG")
     assert listing(tree / "clips") == ["b__1/images/000003.png", "b__1/images/000004.png"]

@@ -9,7 +9,8 @@ import pytest
 
 from vatrack import cli
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.sailvos.cut_compare import compare_files, compare_structures
 
 

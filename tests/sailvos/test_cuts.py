@@ -13,7 +13,8 @@ from tests.cli.test_cli import run
 from tests.parity.golden import SHARED_DATA
 from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.cuts import find_cuts, score_video_file, score_videos, write_structure
 from vatrack.sailvos.index import build_index

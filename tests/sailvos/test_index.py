@@ -9,7 +9,8 @@ import pytest
 
 from tests.sailvos.official import official, write_raw
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.sailvos.index import build_index, read_index
 
 

@@ -25,7 +25,7 @@ def regrouped(folder: Path, structure: dict[str, list[str]], data: Json) -> Json
     path = folder / "train.json"
     write_json(path, data)
     found = read_official(path)
-    plan = plan_clips(found, structure)
+    plan = plan_clips(found, structure, folder / "clips.json")
     texts, table = Texts(path), found.annotations
     annotations = [
         regroup(texts.load(int(table.offsets[row]), int(table.lengths[row])), clip, instance)
@@ -114,7 +114,7 @@ def test_nothing_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("structure", "message"),
     [
-        ({**STRUCTURE, "a__3": []}, "clip a__3: has no frames"),
+        ({**STRUCTURE, "a__3": []}, r"clips\.json: clip a__3: has no frames; remove it$"),
         (
             {key: STRUCTURE[key] for key in ("a__5", "a__3")},
             r"2 annotated images in no clip \(annotation 6 of image 3\)",
@@ -125,19 +125,19 @@ def test_nothing_at_all(tmp_path: Path) -> None:
         ),
         (
             {**STRUCTURE, "a__3": ["000009.bmp"]},
-            r"clip a__3: its frame 000009\.bmp is not in .*/train\.json",
+            r"clips\.json: clip a__3: its frame 000009\.bmp is not in .*/train\.json",
         ),
         (
             {**STRUCTURE, "a__3": ["000004.bmp", "000005.bmp"]},
-            r"clip a__3: its frame a/images/000004\.bmp is also in another clip",
+            r"clips\.json: clip a__3: its frame a/images/000004\.bmp is also in another clip",
         ),
         (
             {**STRUCTURE, "a": ["000005.png"]},
-            r"clip a: its frame a/images/000005\.bmp is also in another clip",
+            r"clips\.json: clip a: its frame a/images/000005\.bmp is also in another clip",
         ),
         (
             {**STRUCTURE, "a__3": ["000005.bmp", "000005.png"]},
-            "clip a__3: its frame 000005 is listed more than once",
+            r"clips\.json: clip a__3: its frame 000005 is listed more than once",
         ),
     ],
 )

@@ -22,7 +22,7 @@ import pytest
 from tests.sailvos.packing import (
     FORMS,
     MTIME,
-    RECORD,
+    NOTES,
     checked,
     contents,
     do,
@@ -163,7 +163,11 @@ def test_sizes_and_checksums_are_compared_first(tmp_path: Path) -> None:
     parts = split(path, ["x.tar.aa", "x.tar.ab"])
     with pytest.raises(InputError, match=r"x\.tar\.ab: damaged"):
         do(out, checked(parts[0]), ArchiveConfig(path=parts[1], sha256="1" * 64))
-    assert list(out.iterdir()) == []
+    assert not out.exists()
+    out.mkdir()
+    with pytest.raises(InputError, match="damaged"):
+        do(out, ArchiveConfig(path=parts[0], sha256="1" * 64))
+    assert list(out.iterdir()) == []  # it was there before
 
 
 @pytest.mark.parametrize("name", FORMS[1:5])
@@ -176,12 +180,13 @@ def test_a_damaged_compressed_tar_is_not_complete(tmp_path: Path, name: str) -> 
     path.write_bytes(data[:-300] + bytes([data[-300] ^ 4]) + data[-299:])
     with pytest.raises(InputError, match="damaged, its SHA-256 is"):
         do(out, whole)
-    assert list(out.iterdir()) == []
+    assert not out.exists()
+    out.mkdir()
     (out / "b").write_bytes(b"mine")
     with pytest.raises(InputError, match="damaged, truncated or"):
         do(out, path)
     assert contents(out) == {"b": b"mine"}
-    assert not (out / RECORD).exists()
+    assert not (out / NOTES).exists()
     path.write_bytes(data)
     do(out, path)
     assert contents(out) == files | {"b": b"mine"}
@@ -208,12 +213,12 @@ def test_a_failure_stops_the_other_archives(
     good = [pack(tmp_path / f"{number}.tar", video(f"v{number}")) for number in range(4)]
     work = unpacking._unpack_archive
 
-    def wait_for_the_failure(archive: Archive, tree: Any, watch: Any) -> Any:
+    def wait_for_the_failure(archive: Archive, tree: Any, advance: Any) -> Any:
         end = time.monotonic() + 60
         while archive.path != bad and time.monotonic() < end:
-            watch(0)  # ends this archive, once the other has failed
+            advance(0)  # ends this archive, once the other has failed
             time.sleep(0.01)
-        return work(archive, tree, watch)
+        return work(archive, tree, advance)
 
     monkeypatch.setattr(unpacking, "_unpack_archive", wait_for_the_failure)
     with pytest.raises(InputError, match=r"a\.tar: member '\.\./a'"):
@@ -236,7 +241,7 @@ def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]
     path.write_bytes(path.read_bytes()[:512] + bytes(status.st_size - 512))
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
     line = do(out, path, summary=summary)
-    assert "0 files written, 1 archive already complete (recorded in " in line
+    assert "0 files written, 1 archive already complete (noted in " in line
     assert line.endswith("; 1 video folder with 4 frames")
     assert stats(out) == before
     assert summary.read_bytes() == noted
@@ -293,7 +298,7 @@ def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         leave.wait(60)
 
     monkeypatch.setattr(unpacking, "_check_space", stay)
-    first = threading.Thread(target=do, args=(out, paths[0]))
+    first = threading.Thread(target=do, args=(out, paths[0]), daemon=True)
     first.start()
     assert inside.wait(60)
     with pytest.raises(InputError, match="another run is unpacking there; wait until it ends"):
@@ -302,6 +307,25 @@ def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     first.join()
     do(out, *paths)
     assert contents(out) == video("a") | video("b")
+
+
+def test_what_is_kept_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
+
+    def interrupted(_: object) -> Any:
+        while len(stats(out)) < 4:
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "as_completed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            do(out, path)
+    kept = f"stopped; unpacked files are kept in {out}, run the same command again to resume"
+    assert caplog.messages == [kept]
+    assert "0 files written, 4 files already existed" in do(out, path)
 
 
 # Slowed down, so that a busy machine does not let it end before it is killed.
@@ -370,7 +394,7 @@ def test_too_little_space_is_known_beforehand(small_disk: Path, tmp_path: Path, 
     told = r"the archives need \d+ bytes \(.* GB\) there, but only \d+ \(0\.0 GB\) are free;"
     with pytest.raises(InputError, match=told):
         do(small_disk / "out", path)
-    assert list((small_disk / "out").iterdir()) == []
+    assert not (small_disk / "out").exists()
 
 
 def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Path) -> None:
@@ -378,7 +402,7 @@ def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Pat
     path = pack(tmp_path / "x.tar", files)
     out, ballast = small_disk / "out", small_disk / "ballast"
     do(out, path)
-    (out / RECORD).unlink()  # as if it had been killed
+    (out / NOTES).unlink()  # as if it had been killed
     (out / "a" / "7").unlink()
     ballast.write_bytes(bytes(90_000))
     assert "1 file written, 19 files already existed" in do(out, path)
@@ -406,13 +430,13 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> 
     ("inodes", "named"),
     [
         *[(6, "a/images/000000.bmp"), (7, "a/images/000000.bmp"), (8, "a/images/000001.bmp")],
-        *[(10, "a/images/000003.bmp"), (11, RECORD)],
+        *[(10, "a/images/000003.bmp"), (11, NOTES)],
     ],
 )
 def test_a_disk_without_room_for_another_file(
     small_disk: Path, tmp_path: Path, inodes: int, named: str
 ) -> None:
-    """What is named is not the unfinished file, also where a folder or the record cannot be
+    """What is named is not the unfinished file, also where a folder or the notes cannot be
     made."""
     path, out = pack(tmp_path / "x.tar", video("a")), small_disk / "out"
     subprocess.run(["mount", "-o", f"remount,nr_inodes={inodes}", str(small_disk)], check=True)
@@ -519,5 +543,5 @@ def test_python_gets_numbers(tmp_path: Path) -> None:
     do(out, first)
     second = pack(tmp_path / "b.zip", video("b", 3) | {"a/images/000000.bmp": bytes(3000)})
     assert unpack(given_as(first, second), out) == Unpacked(
-        out, 2, 1, {WRITTEN: 3, EXISTED: 1}, out / RECORD, videos=2, frames=7
+        out, 2, 1, {WRITTEN: 3, EXISTED: 1}, out / NOTES, videos=2, frames=7
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import load_config
 from vatrack.synthetic.render import render
 

@@ -19,8 +19,8 @@ from pycocotools import mask as rle
 
 from tests.conftest import Mini
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
 from vatrack.common.images import read_image
+from vatrack.common.value_files import read_json
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import SyntheticConfig
 from vatrack.sailvos.layout import list_videos

@@ -15,7 +15,7 @@ import torch
 from tests.conftest import TinyData, tiny_config
 from tests.server import SERVER, be_a_program, trunks
 from vatrack.common import logs
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training import loop
 from vatrack.training.step import Updater

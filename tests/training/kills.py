@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.conftest import TinyData, make_tiny_data
 from tests.training.interrupted import differences, finish, short_run, start
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 
 # What is done, to whom, and how often among ten times.
@@ -188,7 +188,7 @@ def main() -> None:
     print(*kills.problems, sep="\n")
     if kills.problems:
         again = f"make kill-test SEED={options.seed} KILLS={options.kills}"
-        raise SystemExit(f"`{again}` makes the same disturbances again")
+        raise SystemExit(f"`{again}` draws the same disturbances; their moments vary with the load")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,14 @@ from tests.server import start_command
 from tests.training import interrupted
 from tests.training.interrupted import lines, wait_for
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_yaml
+from vatrack.common.files import write_yaml
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.frames import AnnotationFile
+from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.loop import train
+from vatrack.training.recovery import Recovery
 from vatrack.weights.checkpoint import load
 
 pytestmark = pytest.mark.usefixtures("narrow_trunk")
@@ -168,7 +171,8 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
     whole, out = tmp_path / "whole", tmp_path / "interrupted"
     finish(start(run, tiny_data, whole), whole)
     started = start(run, tiny_data, out)
-    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 2)
+    begun = (out / "metrics.jsonl").exists
+    wait_for(lambda: begun() and len(lines(out)) >= 2, process=started[1])
     os.kill(started[1].pid or 0, signal.SIGTERM)
     for process in started:
         process.join(60)
@@ -229,3 +233,23 @@ def test_alone_everything_is_as_it_is() -> None:
     assert (group.divisor(0), group.divisor(7)) == (1.0, 7.0)
     assert group.highest([1, 0]) == [1, 0]
     assert group.gather("x") == ["x"]
+
+
+def test_a_signal_while_frames_do_not_arrive_says_that_nothing_is_saved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other processes wait inside of a step."""
+
+    class Stop:
+        requested = signal.SIGTERM
+
+        def obey(self, number: int) -> None:
+            raise SystemExit(128 + number)
+
+    second = Processes(torch.device("cpu"), rank=1, count=2)
+    settings = _config(tmp_path).training
+    recovery = Recovery(RunFolder(tmp_path), {}, settings, second, Stop())  # type: ignore[arg-type]
+    with pytest.raises(SystemExit):
+        recovery.while_waiting()
+    assert "stopped by signal 15 without saving" in caplog.text
+    assert "resume from the last saved state" in caplog.text

@@ -13,7 +13,7 @@ import torch
 from tests.conftest import TinyData, tiny_config
 from tests.training.interrupted import lines
 from vatrack.common.errors import TrainingDiverged
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.batches import collate
 from vatrack.data.transforms import network_input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import torch
 from tests.conftest import TinyData, tiny_config
 from tests.models.small import small_network
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.parallel import FEWER, killed
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig, load_run_config
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load
@@ -89,6 +91,19 @@ def test_a_validation_without_predictions_names_the_epoch(
             tiny_data.images,
             tmp_path,
         )
+
+
+def test_a_killed_process_of_a_validation_is_told_with_its_setting(
+    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise killed(FEWER)
+
+    monkeypatch.setattr("vatrack.training.validation.evaluate_inputs", broken)
+    run = _run(tmp_path, epochs=1, validate_from=1)
+    told = rf"was killed.*; lower launcher\.cpus \(now {run.launcher.cpus}\)$"
+    with pytest.raises(BrokenProcessPool, match=told):
+        train(run, tiny_data.annotations, tiny_data.images, tmp_path)
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers(

@@ -13,7 +13,8 @@ import torch
 import vatrack
 from tests.conftest import TinyData, tiny_config
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, read_yaml, write_json, write_yaml
+from vatrack.common.files import write_json, write_yaml
+from vatrack.common.value_files import read_json, read_yaml
 from vatrack.config import SAILVOS, Backbone, ClassList, Method, RunConfig, load_run_config
 from vatrack.data.frames import count_classes
 from vatrack.evaluation.evaluate import evaluate_inputs

@@ -25,7 +25,7 @@ from tests.training.interrupted import (
     wait_for,
 )
 from vatrack.common.errors import FolderBusy, InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
@@ -213,6 +213,7 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(two_states, out)
+    (out / "metrics.json").write_text("of a training before")
     finish(config(out, epochs=1, flip=0.0), tiny_data, out)
     assert (
         "the existing training differs in training.epochs, training.flip; starting a new one"
@@ -222,8 +223,9 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     finish(config(fresh, epochs=1, flip=0.0), tiny_data, fresh)
     assert differences(fresh, out) == []
     assert read_json(out / "training.json")["starts"] == 1
-    assert {path.name for path in (out / "interrupted_1").iterdir()} >= {"state", "config.yaml"}
-    assert "training.json" not in {path.name for path in (out / "interrupted_1").iterdir()}
+    kept = {path.name for path in (out / "interrupted_1").iterdir()}
+    assert kept >= {"state", "config.yaml", "metrics.json"} and "training.json" not in kept
+    assert not (out / "metrics.json").exists()
 
 
 def test_a_training_that_has_begun_needs_no_start_weights(
@@ -246,6 +248,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
     out = tmp_path / "run"
     run = config(out, epochs=1)
     train(run, tiny_data.annotations, tiny_data.images, out)
+    (out / "metrics.json").write_text("{}")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"}
     save_state(out / "state", {"epoch": 1})  # as if it was killed before it could clear up
     summary = train(config(out, epochs=1, workers=1), tiny_data.annotations, tiny_data.images, out)
@@ -262,8 +265,9 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
         "the existing training differs in seed; starting a new one"
         in (tmp_path / "run.log").read_text()
     )
-    assert not (out / "training.json").exists()
+    assert not (out / "training.json").exists() and not (out / "metrics.json").exists()
     kept = out / "complete_1"
+    assert (kept / "metrics.json").exists()
     assert read_json(kept / "training.json")["epochs"] == 1
     for path in before:
         if path.is_file() and path.parent.name in ("checkpoints", "validation"):
@@ -291,7 +295,9 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     assert f"stopped by signal {number}; the state is saved" in (tmp_path / "run.log").read_text()
     progress = read_state(sorted(out.glob("state/state_*.pt"))[-1])["progress"]
     assert progress["batch"] not in (0, 5), "saved between two steps, not at the end of an epoch"
+    (out / "best.json").touch()
     finish(run, tiny_data, out)
+    assert (out / "best.json").exists(), "of a training that is resumed everything stays"
     assert differences(one_epoch, out) == []
 
 
@@ -325,15 +331,15 @@ def _validate_slowly(validating: Path, obeyed: Path) -> None:
         sys.exit(3)
 
     signal.signal(signal.SIGUSR2, obey)
-    original = predictor.Predictor._detect
+    original = predictor.FramePredictor._detect
 
-    def detect(self: predictor.Predictor, inputs: list[tuple[int, Any]]) -> Any:
+    def detect(self: predictor.FramePredictor, inputs: list[tuple[int, Any]]) -> Any:
         if inputs[0][0] == 1:
             validating.touch()
             time.sleep(100)
         return original(self, inputs)
 
-    predictor.Predictor._detect = detect  # type: ignore[method-assign]
+    predictor.FramePredictor._detect = detect  # type: ignore[method-assign]
 
 
 def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so(

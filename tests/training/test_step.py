@@ -219,9 +219,9 @@ def test_a_running_mean_follows_the_weights(tmp_path: Path) -> None:
         updater.step(batch, 1e-3, BatchIndex(0, number))
         seen.append(updater.model.state_dict()[name].clone())
     expected = 0.75 * (0.75 * seen[0] + 0.25 * seen[1]) + 0.25 * seen[2]
-    torch.testing.assert_close(updater.best_weights.state_dict()[name], expected)
-    assert updater.best_weights is not updater.model
-    assert _updater(tmp_path).best_weights is not None
+    torch.testing.assert_close(updater.validated_model.state_dict()[name], expected)
+    assert updater.validated_model is not updater.model
+    assert _updater(tmp_path).validated_model is not None
 
 
 GRAPHS = partialmethod(torch.nn.Module.compile, backend="aot_eager")
@@ -329,7 +329,7 @@ def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
     second.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
     second.step(batch, 1e-3, BatchIndex(0, 1))
     assert _same(_weights(first), _weights(second))
-    assert _same(first.best_weights.state_dict(), second.best_weights.state_dict())
+    assert _same(first.validated_model.state_dict(), second.validated_model.state_dict())
 
 
 def test_every_pair_of_a_training_has_samples_of_its_own() -> None:

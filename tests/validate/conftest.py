@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 
 from tests.evaluation.scenes import rle
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
 from vatrack.synthetic.render import render

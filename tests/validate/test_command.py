@@ -12,7 +12,7 @@ import pytest
 from tests.cli.test_cli import run
 from tests.own_data.own import write_own
 from tests.validate.conftest import Set
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.parity.golden import Case, cases
 from tests.validate.conftest import VIDEO, Set
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
 from vatrack.sailvos.index import build_index

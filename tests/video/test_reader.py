@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.video.videos import number_of, sample_image, turn, write_video
+from tests.video.videos import number_of, sample_image, served, turn, write_video
 from vatrack.common.errors import InputError
 from vatrack.video.ebml import lacks_bytes
 from vatrack.video.frames import Properties, Selection, VideoFrame
@@ -136,6 +137,39 @@ def test_a_file_that_ends_early(tmp_path: Path, front: bool) -> None:
     assert numbers(frames)[:20] == list(range(20))
     assert found.truncated
     assert f"{len(frames)} of 80 frames that could be read" in found.notes[-1]
+
+
+def test_a_last_frame_that_is_shown_for_long_is_no_damage(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 80, last_s=9.0)
+    for start_s in (0.0, 0.5, 2.0):  # with a jump to a key frame in the last case
+        frames, found = read(path, Selection(start_s))
+        assert len(frames) == 80 - math.ceil(25 * start_s)
+        assert found.duration_s == pytest.approx(12.2, abs=0.1)
+        assert (found.truncated, found.notes) == (False, [])
+
+
+@pytest.mark.parametrize("start_s", [0.4, 1.2])
+def test_a_part_of_a_file_that_ends_early(tmp_path: Path, start_s: float) -> None:
+    path = write_video(tmp_path / "v.mp4", 80, front=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    frames, found = read(path, Selection(start_s))
+    assert found.truncated
+    assert f"using the {len(frames)} frames that could be read" in found.notes[-1]
+
+
+@pytest.mark.parametrize(("name", "known"), [("v.mp4", " of 80"), ("v.mkv", "")])
+def test_a_stream_that_breaks_off(tmp_path: Path, name: str, known: str) -> None:
+    data = write_video(tmp_path / name, 80, front=name == "v.mp4").read_bytes()
+    with served(data) as address:
+        frames, found = read(f"http://{address}")
+    assert (len(frames), found.truncated, found.notes) == (80, False, [])
+    with served(data, len(data) * 3 // 4) as address:
+        frames, found = read(f"http://{address}")
+    assert 20 < len(frames) < 78
+    assert found.truncated
+    (note,) = found.notes
+    told = rf"^http://{address}: broke off \(.+\); using the {len(frames)}{known} frames that could"
+    assert re.search(told, note)
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.webm"])

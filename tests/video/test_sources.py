@@ -89,6 +89,29 @@ def test_live_sources(word: str, name: str, form: str) -> None:
     assert "secret" not in source.name
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://user:secret@host:554/live?a=b@c", "rtsp://host:554/live?a=b@c"),
+        ("RTSP://user:sec@ret@host/live", "RTSP://host/live"),
+        ("http://host/@me/v.mp4", "http://host/@me/v.mp4"),
+    ],
+)
+def test_a_password_is_not_shown(address: str, shown: str) -> None:
+    (source,) = find_sources([address])
+    assert (source.shown, source.address) == (shown, address)
+    assert "ret" not in source.name
+
+
+def test_a_number_is_a_camera_whatever_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("7").write_bytes(b"x")
+    (source,) = find_sources([7])
+    assert (source.name, source.form, source.address) == ("camera7", "camera", "7")
+
+
 def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +137,14 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
         ),
         ("clip*", r"clip\*: matches folders only; give them without .* such as 'clip\*/\*\.png'$"),
         ("films", r"films: contains no frames .*, only .mp4 files; .* list them: 'films/\*\.mp4'"),
+        (
+            "notes",
+            r"notes: contains no frames \(.*\), only .csv, .json files; give a folder of fra",
+        ),
+        (
+            "both",
+            r"both: contains no frames .*, only .json, .mp4 files; .* list them: 'both/\*\.mp4'",
+        ),
         ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
         ("mixed/*", r"mixed/\*: images and other files are mixed"),
         ("pic.tiff", r"pic\.tiff: unsupported image format"),
@@ -132,6 +163,9 @@ def test_what_names_no_video(
     for folder in ("clip/images", "clip/.hidden", "clips/a/images", "clips/b/images"):
         frames(Path(folder), "1.jpg")
     Path("clip/info.json").touch()
+    for name in ("notes/a.csv", "notes/a.json", "both/a.json", "both/a.mp4"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
     Path("films").mkdir()
     Path("films/a.mp4").write_bytes(b"x")
     frames(Path("twice"), "1.jpg", "01.jpg")

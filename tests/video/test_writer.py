@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from fractions import Fraction
@@ -14,7 +15,8 @@ import pytest
 
 from tests.video.test_reader import numbers, read
 from tests.video.videos import sample_image, write_video
-from vatrack.video.writer import Encoder, VideoWriter
+from vatrack.common.errors import InputError
+from vatrack.video.writer import _ENCODERS, Encoder, VideoWriter
 
 RATE = Fraction(25)
 
@@ -51,6 +53,20 @@ def test_extreme_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
         writer.write(np.full((*size, 3), 200, np.uint8), 0.0)
     frames, _ = read(path)
     assert frames[0].image.shape[:2] == tuple(max(16, side + side % 2) for side in size)
+
+
+def test_an_encoder_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
+    monkeypatch.setitem(_ENCODERS, "x264", "none")
+    assert write(tmp_path / "v.mp4", [0.0], encoder="x264", shown="street.mp4") == "vp9"
+    told = "street.mp4: the encoder x264 is missing or does not support 64 x 48 pixels; using VP9"
+    assert {(record.levelname, record.message) for record in caplog.records} == {("WARNING", told)}
+    monkeypatch.setitem(_ENCODERS, "vp9", "none")
+    with pytest.raises(InputError, match=r"^street\.mp4: no encoder can write it .* --encoder"):
+        write(tmp_path / "w.mp4", [0.0], encoder="x264", shown="street.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
 
 
 @pytest.mark.parametrize("rate", [Fraction(90_000), Fraction(1, 10), Fraction(30_000, 1001)])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import av
@@ -42,12 +45,14 @@ def write_video(
     sound: bool = False,
     front: bool = False,
     colours: int | None = None,
+    last_s: float | None = None,
 ) -> Path:
     """Writes a video with a frame at each time (or at 25 frames a second).
 
     Args:
         form: FFmpeg's pixel format; `front`: the index stands before the frames.
         colours: number of the transfer characteristic.
+        last_s: how long the last frame is shown; None: as the others.
     """
     if isinstance(times, int):
         times = [number / 25 for number in range(times)]
@@ -70,7 +75,11 @@ def write_video(
             frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=form)
             frame.pts, frame.time_base = round(time_s / base), base
             out.mux(stream.encode(frame))
-        out.mux(stream.encode())
+        rest = stream.encode()
+        if last_s is not None:
+            last = max(rest, key=lambda packet: packet.pts)
+            last.duration = round(last_s / last.time_base)
+        out.mux(rest)
         if heard:
             samples = np.sin(np.arange(int(8000 * (times[-1] + 0.04))) / 3)
             tone = (samples * 9000).astype(np.int16)[None]
@@ -101,3 +110,27 @@ def turn(path: Path, degrees: int) -> None:
     at = data.index(b"tkhd") + 44
     data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
+
+
+@contextmanager
+def served(data: bytes, sent: int | None = None) -> Iterator[str]:
+    """The address of a server that sends these bytes, or only some of those that it announces."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[:sent])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}/v"
+        finally:
+            server.shutdown()
+            thread.join()

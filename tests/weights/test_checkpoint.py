@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from tests.weights.conftest import run_of
 from vatrack.common.errors import InputError
 from vatrack.config import Method, RunConfig
 from vatrack.models.detector import build
-from vatrack.weights.checkpoint import load, restored
+from vatrack.weights.checkpoint import FORMAT, load, restored
 from vatrack.weights.export import export
+from vatrack.weights.formats import read_file
 
 
 def test_round_trip(saved: Path) -> None:
@@ -36,6 +38,14 @@ def test_round_trip(saved: Path) -> None:
     assert [path.name for path in saved.parent.iterdir()] == ["epoch_03.pt"], (
         "no temporary file is left"
     )
+
+
+def test_the_keys_of_a_file_are_documented(saved: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"PyTorch files with seven keys:(.*?)\. `vatrack export`", page, re.DOTALL)
+    keys = list(read_file(saved, "checkpoint"))
+    assert [name for name in re.findall(r"`([^`]+)`", told) if name != FORMAT] == keys
+    assert len(keys) == 7 and f"(`{FORMAT}`)" in told
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, parse_config
-from vatrack.weights import fetch as module
-from vatrack.weights.fetch import fetch_weights, require_start
+from vatrack.weights.fetch import fetch_weights, hash_in_name, require_start
 
 CONTENT = {"resnet18": b"weights of one" * 99, "resnet50": b"weights of the other"}
 
@@ -93,7 +92,14 @@ def test_what_cannot_be_downloaded(weights: Any, complaint: str, tmp_path: Path)
 def test_own_files_need_no_address(tmp_path: Path) -> None:
     mine = tmp_path / "mine.pth"
     mine.touch()
-    assert fetch_weights(config_of({}, mine)).files == ()
+    fetched = fetch_weights(config_of({}, mine))
+    assert (fetched.files, fetched.own) == ((), (mine,))
+    told = f"{mine} already exists, not verified (no address in training.weights_urls ends in mine"
+    assert str(fetched).startswith(told)
+    urls = published(tmp_path / "server", resnet18=b"published")
+    place = tmp_path / urls["resnet18"].rpartition("/")[2]
+    both = str(fetch_weights(config_of(urls, {"resnet18": place, "resnet50": mine}))).splitlines()
+    assert both[0].startswith(f"downloaded {place}") and both[1].startswith(told)
 
 
 def test_a_training_says_how_to_get_its_file(tmp_path: Path) -> None:
@@ -115,7 +121,7 @@ def test_a_training_says_how_to_get_its_file(tmp_path: Path) -> None:
 
 def test_the_names_of_published_files_have_their_checksum() -> None:
     names = [url.rpartition("/")[2] for url in Config().training.weights_urls]
-    assert [module.checksum(name) for name in names] == ["0676ba61", "9352eb0d"]
+    assert [hash_in_name(name) for name in names] == ["0676ba61", "9352eb0d"]
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -89,6 +89,29 @@ def test_running_means_beside_plain_weights_are_offered(key: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ({}, "ema_"),
+        ({"ema_0": torch.zeros(2)}, "ema_"),  # of no tensor of the network
+        ({"meta.epoch": 3}, "meta"),  # no tensor
+    ],
+)
+def test_a_key_behind_which_no_tensor_is_is_refused(
+    more: dict[str, Any], key: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=rf"x\.pth: --key {key}: not found; choose from .the top"):
+        take(WEIGHTS | more, tmp_path, key)
+
+
+def test_a_prefix_of_compiled_names_is_a_key(tmp_path: Path) -> None:
+    means = {f"ema._orig_mod.{name}": value for name, value in MEANS.items()}
+    for key in ("ema", "ema._orig_mod"):
+        assert take(WEIGHTS | means, tmp_path, key)[1]
+    compiled = {f"_orig_mod.{name}": value for name, value in WEIGHTS.items()}
+    assert not take(compiled, tmp_path, "_orig_mod")[1]
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         ({"optimizer": OPTIMIZER, "epoch": 3}, "contains an optimizer state but no named tensors"),

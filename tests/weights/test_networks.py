@@ -12,6 +12,7 @@ from tests.weights.published import imported, left_overs, plain_mask_rcnn, tenso
 from tests.weights.test_openmmlab import R50, X101, paper
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
+from vatrack.weights.networks import recognise_method
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,28 @@ def test_a_checkpoint_of_another_method_or_backbone_says_what_it_looks_like(
     with pytest.raises(InputError, match=told) as refused:
         imported(tmp_path, left_overs() | tensors(*source), paper(*wanted), "wrapped")
     assert f"it looks like {words}" in str(refused.value).splitlines()[0]
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("backbone", Backbone)
+def test_prefixes_are_taken_off_before_a_file_is_recognised(
+    method: Method, backbone: Backbone
+) -> None:
+    plain = tensors(method, backbone)
+    means = {f"ema_{name.replace('.', '_')}": value for name, value in plain.items()}
+    prefixed = {f"teacher.{name}": value for name, value in plain.items()}
+    prefixed |= {f"student.{name}": value for name, value in plain.items()}
+    for content, key in (
+        ({"state_dict": plain | means}, None),
+        ({"state_dict": plain | means}, "ema_"),
+        ({"state_dict": prefixed}, None),
+        ({"state_dict": prefixed}, "teacher"),
+        ({f"module.{name}": value for name, value in plain.items()}, None),
+    ):
+        methods, trunk = recognise_method(content, Path("x.pth"), key)
+        assert method in methods and trunk is backbone
+    with pytest.raises(InputError, match=r"x\.pth: --key ema_: not found"):
+        recognise_method(plain, Path("x.pth"), "ema_")
 
 
 def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:

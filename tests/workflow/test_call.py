@@ -38,6 +38,14 @@ def test_files_and_overrides_are_layers(tmp_path: Path) -> None:
     assert overridden == {"seed": 5, "training": {"epochs": 9, "flip": 0.25}}
 
 
+def test_old_keys_replace_what_files_have_under_the_new_ones(tmp_path: Path) -> None:
+    a, b = files(tmp_path, a="compute: {workers: 1}", b="training: {workers: 2}")
+    with pytest.warns(UserWarning, match=f"{b}: keys were renamed"):
+        assert layered_config([a, b], {})["compute"] == {"workers": 2}
+    with pytest.warns(UserWarning, match="--config: keys were renamed"):
+        assert layered_config([a], {"training": {"workers": 3}})["compute"] == {"workers": 3}
+
+
 @pytest.mark.parametrize("key", ["methods", "backbones", "seeds"])
 def test_a_list_on_the_command_line_needs_brackets(key: str) -> None:
     with pytest.raises(InputError, match=rf"must be a list; write --config '{key}=\[x\]'"):

@@ -11,8 +11,9 @@ import pytest
 from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
 from vatrack.common.images import read_image
+from vatrack.common.value_files import read_json
 from vatrack.sailvos.layout import list_videos
 
 pytestmark = pytest.mark.usefixtures("served")

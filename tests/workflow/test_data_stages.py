@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.conftest import TINY
 from tests.workflow.snake import Workflow
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config.dataset import SyntheticConfig
 from vatrack.synthetic.render import render
 

@@ -15,7 +15,7 @@ from tests.own_data.own import write_own
 from tests.workflow.conftest import IN_PLACE, TINY
 from tests.workflow.snake import REPOSITORY, Workflow
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, read_yaml
+from vatrack.common.value_files import read_json, read_yaml
 from vatrack.config import load_config
 from vatrack.importers import import_dataset
 from vatrack.validate.find_data import find_data

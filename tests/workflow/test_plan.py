@@ -18,7 +18,7 @@ from snakemake.exceptions import MissingInputException
 
 from tests.workflow.command import snakemake
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import json_schema, load_config
 from vatrack.config.layers import read_layers
 from vatrack.config.reference import config_reference

@@ -5,6 +5,7 @@ Without torch and the libraries that draw, so that a wrong option is told at onc
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Literal
 
 from vatrack.common.arguments import check_type
@@ -26,7 +27,7 @@ def check_network(
         InputError: one is unknown, or the largest side is out of range.
     """
     if largest_side is not None:
-        check_type("the largest side", largest_side, int)
+        check_type("the largest side", largest_side, Integral)
         if not 32 <= largest_side <= 8192:
             side = counted(largest_side, "pixel")
             raise InputError(f"the largest side is {side}; it must be 32 to 8192")

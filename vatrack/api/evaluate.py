@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def evaluate(
         InputError: a file is missing or damaged, or the files do not belong together.
     """
     truth, found = as_path("ground_truth", ground_truth), as_path("predictions", predictions)
-    check_type("processes", processes, int)
+    check_type("processes", processes, Integral)
     if settings is not None:
         check_type("settings", settings, EvaluationConfig)
     with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
@@ -47,7 +48,7 @@ def evaluate(
             switches=settings or EvaluationConfig(),
             masks=masks_of_run(found),
         )
-        evaluate_inputs(inputs, out, processes)
+        evaluate_inputs(inputs, out, int(processes))
         metrics: dict[str, float | None] = json.loads(out.read_text(encoding="utf-8"))
         return metrics
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from vatrack.common.arguments import check_number, check_type
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_image, check_size
+from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_array, check_size
 from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 
@@ -28,19 +29,8 @@ def exact_rate(rate: float | None) -> Fraction | None:
     return Fraction(rate).limit_denominator(10_000)
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """Frames of a reader that is closed when they end."""
-
-    reader: Reader
-
-    def __iter__(self) -> Iterator[VideoFrame]:
-        with self.reader as frames:
-            yield from frames
-
-
 def frames_of(
-    video: str | Path | Iterable[npt.NDArray[np.uint8]],
+    video: str | Path | int | Iterable[npt.NDArray[np.uint8]],
     selection: Selection | None,
     rate: Fraction | None,
 ) -> Iterable[VideoFrame]:
@@ -51,17 +41,22 @@ def frames_of(
     """
     if selection is not None:
         check_type("selection", selection, Selection)
-    check_type("the video", video, str, Path, Iterable)
-    if isinstance(video, str | Path):
-        sources = find_sources([str(video)])
+    check_type("the video", video, str, os.PathLike, Integral, Iterable)
+    if isinstance(video, str) or not isinstance(video, Iterable):
+        sources = find_sources([video])
         if len(sources) > 1:
             raise InputError(
                 f"{video}: matches {counted(len(sources), 'video')}; track them one by one"
             )
-        return _Opened(Reader(sources[0], selection, rate))
+        return _closed_after(Reader(sources[0], selection, rate))
     if isinstance(video, np.ndarray) and video.ndim == 3:
         raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")
     return _arrays(video, selection or Selection(), rate or DEFAULT_RATE)
+
+
+def _closed_after(reader: Reader) -> Iterator[VideoFrame]:
+    with reader as frames:
+        yield from frames
 
 
 def _arrays(
@@ -70,7 +65,7 @@ def _arrays(
     """Frames that the caller may overwrite when the next one is asked for."""
     size: tuple[int, ...] = ()
     for index, image in enumerate(images):
-        check_image(f"frame {index}", image)
+        check_array(f"frame {index}", image)
         size = size or image.shape
         check_size(f"frame {index}", image.shape, size)
         time_s = float(index / rate)

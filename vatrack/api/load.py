@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,9 @@ from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restored
 from vatrack.weights.checkpoint import load as load_checkpoint
 from vatrack.weights.formats import read_file
 from vatrack.weights.networks import recognise_method
-from vatrack.weights.openmmlab import import_checkpoint
+from vatrack.weights.openmmlab import WARNING, import_checkpoint
+
+logger = logging.getLogger(__name__)
 
 
 def load(
@@ -53,11 +56,12 @@ def load(
     loaded = _read(path, *check_network(method, backbone, largest_side), key)
     run = loaded.run(loaded.settings(path))
     if largest_side is not None:
-        limits = {"image_scale": (largest_side, largest_side)}
+        limits = {"image_scale": (int(largest_side),) * 2}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
-    compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
+    # A torch.device is as good, but run.yaml cannot be written with it.
+    compute = {"device": str(device), "precision": "mixed" if half else run.compute.precision}
     run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
-    chosen = choose_device(device)
+    chosen = choose_device(str(device))
     allow_tf32(run.compute.tf32)
     model = restored(loaded, run, path).to(chosen)
     return Predictor(prepare(model, run.compute, chosen), run, chosen)
@@ -91,5 +95,8 @@ def _read(
     run = Config().for_run(method or methods[0], backbone or trunk)
     with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
         out = Path(folder) / "imported.pt"
-        import_checkpoint(path, run, out, key=key)
+        for note in import_checkpoint(path, run, out, key=key).notes:
+            urgent = note.startswith(WARNING)
+            level = logging.WARNING if urgent else logging.INFO
+            logger.log(level, "%s: %s", path, note.removeprefix(WARNING))
         return load_checkpoint(out)

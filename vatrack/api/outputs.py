@@ -84,6 +84,7 @@ class Outputs:
             encoder=self.settings.encoder,
             sound=Path(self.source.address) if sound else None,
             start_s=selection.start_s,
+            shown=self.source.shown,
         )
         writer.sound_stop_s = selection.stop_s
         return writer
@@ -141,9 +142,8 @@ class Outputs:
 class _FrameList:
     """The frames as contract 3 lists them, written one by one."""
 
-    def __init__(self, stream: IO[str], found: Properties) -> None:
-        self._stream, self._found = stream, found
-        self.count = 0
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self.count = stream, 0
         stream.write('{"images": [')
 
     def add(self, frame: VideoFrame) -> None:
@@ -167,7 +167,7 @@ def _frame_list(
     path: Path, name: str, found: Properties, classes: dict[int, str]
 ) -> Iterator[_FrameList]:
     with create_text(path) as stream:
-        frames = _FrameList(stream, found)
+        frames = _FrameList(stream)
         try:
             yield frames
         finally:

@@ -24,8 +24,7 @@ from vatrack.common.similar import unknown
 from vatrack.config import RunConfig
 from vatrack.data.frames import Frame
 from vatrack.data.input_frames import InputFrame, to_input
-from vatrack.inference.predictor import Predictor as FramePredictor
-from vatrack.inference.predictor import TrackedFrame
+from vatrack.inference.predictor import FramePredictor, TrackedFrame
 from vatrack.models.detector import Detector
 from vatrack.video.frames import Selection, VideoFrame
 
@@ -89,7 +88,7 @@ class Predictor:
 
     def track(
         self,
-        video: str | Path | Iterable[npt.NDArray[np.uint8]],
+        video: str | Path | int | Iterable[npt.NDArray[np.uint8]],
         *,
         score: float = DEFAULT_SCORE,
         classes: Collection[str] | None = None,

@@ -17,7 +17,7 @@ from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.inference.lines import prediction_lines
-from vatrack.video.frames import check_image
+from vatrack.video.frames import check_array
 
 if TYPE_CHECKING:
     import supervision
@@ -123,7 +123,7 @@ class FrameResult:
         """
         from vatrack.reporting.video import DrawSettings, draw_frame
 
-        check_image("the frame", frame)
+        check_array("the frame", frame)
         if frame.shape[:2] != (self.height, self.width):
             raise InputError(
                 f"the frame is {frame.shape[1]} x {frame.shape[0]} pixels, its result is of one "

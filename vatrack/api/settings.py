@@ -9,7 +9,7 @@ from typing import get_args
 
 from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
-from vatrack.common.arguments import check_type, several
+from vatrack.common.arguments import check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.scores import check_score
@@ -35,7 +35,7 @@ class TrackSettings:
         sound: whether to copy the sound.
         masks: whether to save masks as PNG files.
         crops: whether to save cropped objects as PNG files.
-        show: whether to show frames while tracking.
+        show: whether to show frames while tracking; q or Escape stops, also further sources.
         overwrite: whether to overwrite results of an earlier run.
     """
 
@@ -66,6 +66,7 @@ class TrackSettings:
         ):
             if value not in known:
                 raise InputError(unknown(name, value, known))
+        make_plain(self)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.window import Window, check_display
 from vatrack.common.arguments import as_path, check_type, several
 from vatrack.common.background import WriteBehind, read_ahead
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, check_target, refuse_other_files, write_yaml
 from vatrack.common.progress import counted_progress
@@ -37,7 +39,7 @@ MOST_LISTED = 10_000  # frame files in run.yaml
 
 def track_videos(
     predictor: Predictor,
-    sources: str | Path | Sequence[str | Path],
+    sources: str | Path | int | Sequence[str | Path | int],
     out: str | Path,
     settings: TrackSettings | None = None,
     *,
@@ -65,8 +67,8 @@ def track_videos(
     settings = settings or TrackSettings()
     check_type("settings", settings, TrackSettings)
     wanted = None if settings.classes is None else predictor.class_ids(settings.classes)
-    words = several("sources", sources, str, os.PathLike)
-    found, out = find_sources([str(word) for word in words]), as_path("out", out)
+    words = several("sources", sources, str, os.PathLike, Integral)
+    found, out = find_sources(words), as_path("out", out)
     _check_folders(found, out, settings)
     if settings.rate is not None and not any(source.form == "frames" for source in found):
         raise InputError(
@@ -87,13 +89,17 @@ def _track_all(
     about: dict[str, Any],
 ) -> Iterator[Tracked]:
     errors = []
-    for source in sources:
+    for number, source in enumerate(sources, 1):
         try:
             tracked = _Job(predictor, source, out / source.name, settings, wanted, about).run()
         except InputError as error:
             errors.append(str(error))
-        else:
-            yield tracked
+            continue
+        yield tracked
+        if tracked.stopped:  # by a key; a signal ends the process
+            if left := len(sources) - number:
+                logger.warning("stopped; %s not tracked", counted(left, "further source"))
+            break
     if errors:
         raise InputError("\n".join(errors))
 
@@ -105,7 +111,8 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         folder = out / source.name
         if not folder.exists():
             continue
-        if any(check_target(folder, folder=True).iterdir()) and not settings.overwrite:
+        there = check_target(folder, folder=True, beside=True)
+        if any(there.iterdir()) and not settings.overwrite:
             raise InputError(
                 f"{folder}: already has results; choose another output folder, or replace "
                 "them with --overwrite (in Python overwrite=True)"
@@ -132,6 +139,7 @@ class _Job:
         self.predictor, self.source, self.folder = predictor, source, folder
         self.settings, self.wanted, self.about = settings, wanted, about
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._environment = describe_environment(predictor.device)
         self._warned = 0
 
     def run(self) -> Tracked:
@@ -147,6 +155,9 @@ class _Job:
                     temporary, self.source, reader.properties, self.predictor, self.settings
                 )
                 with outputs:
+                    # What cannot be written is told before the work, not after it.
+                    begun = self._tracked(reader.properties, outputs, stopped=True)
+                    self._describe(temporary / RUN, reader.properties, begun)
                     stopped = self._follow(reader, outputs, stop)
                     if stopped:
                         outputs.stop_here()
@@ -216,7 +227,7 @@ class _Job:
 
     def _tracked(self, found: Properties, outputs: Outputs, stopped: bool) -> Tracked:
         return Tracked(
-            self.source.address,
+            self.source.shown,
             self.folder,
             outputs.frames,
             outputs.table.counts,
@@ -227,10 +238,6 @@ class _Job:
         )
 
     def _describe(self, path: Path, found: Properties, tracked: Tracked) -> None:
-        settings = asdict(self.settings)
-        settings["draw"]["parts"] = list(self.settings.draw.parts)
-        if settings["classes"] is not None:
-            settings["classes"] = list(settings["classes"])
         run = self.predictor.run.model_dump(
             mode="json", include={"method", "backbone", "model", "inference", "input", "compute"}
         )
@@ -242,12 +249,12 @@ class _Job:
             {
                 **self.about,
                 "source": source,
-                "settings": settings,
+                "settings": asdict(self.settings),
                 "frames": tracked.frames,
                 "tracks": dict(tracked.tracks),
                 "complete": not (tracked.stopped or tracked.truncated),
                 "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
                 "network": run,
-                "environment": describe_environment(self.predictor.device),
+                "environment": self._environment,
             },
         )

@@ -40,8 +40,7 @@ from vatrack.common.errors import InputError, show_warnings_plainly, with_fix
 from vatrack.common.extras import install_hint
 from vatrack.common.files import require_ending, require_json, write_json, write_text, write_yaml
 from vatrack.common.value_files import parse_json
-from vatrack.config import Config, json_schema, load_config, parse_config
-from vatrack.config.keys import overridden
+from vatrack.config import config_of, json_schema, load_config
 
 app = typer.Typer(
     name="vatrack",
@@ -101,10 +100,7 @@ def config(
         if values is None:
             checked = load_config(config, overrides)
         else:
-            given = parse_json(values, "--json")
-            if overrides and isinstance(given, dict):
-                given = overridden(given, overrides)
-            checked = parse_config(given, "--json", Config)
+            checked = config_of(parse_json(values, "--json"), "--json", overrides)
         write_yaml(out, checked.model_dump(mode="json"))
     typer.echo(f"wrote {out}")
 
@@ -200,12 +196,8 @@ def main() -> None:
             raise
         print(f"vatrack: error: {hint}", file=sys.stderr)
         sys.exit(2)
-    except BrokenProcessPool:
-        print(
-            "vatrack: error: a worker process was killed, probably because memory ran out; use "
-            "fewer --processes",
-            file=sys.stderr,
-        )
+    except BrokenProcessPool as error:
+        print(f"vatrack: error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:  # a second one, while the first is handled
         sys.exit(128 + signal.SIGINT)

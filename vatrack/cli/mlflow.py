@@ -72,8 +72,7 @@ def mlflow_ui(
     if running and port is not None:
         raise InputError(f"--port {port}: has no effect, because {uri} is running; remove it")
     port = port or 5000
-    if not running:
-        check_server(uri, port)
+    hold = None if running else check_server(uri, port)
     server = uri.rstrip("/") if running else f"http://{HOST}:{port}"
     try:
         found = links(uri, server)
@@ -84,6 +83,6 @@ def mlflow_ui(
         typer.echo(f"{shows}\n  {address}")
     if not found:
         typer.echo(f"no runs yet: {server}")
-    if not running:
+    if hold:
         typer.echo("Open this once the server runs (up to half a minute). Ctrl-C stops it.")
-        become_server(uri, port)
+        become_server(uri, port, hold)

@@ -72,10 +72,9 @@ def prepare(
 
     settings = load_config(config, overrides)
     dataset = settings.dataset
-    files = {"train": dataset.train_json, "valid": dataset.valid_json}
-    if subset not in files:
+    if subset not in ("train", "valid"):
         raise InputError(f"--subset {subset}: no such subset; give train or valid")
-    source, images = files[subset], dataset.images
+    source, images = dataset.annotation_files(None).get(subset), dataset.images
     if dataset.format != "joint" or source is None or images is None:
         raise InputError(
             f"{config}: not a config for your own annotations; set dataset.format: joint"

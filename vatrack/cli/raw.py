@@ -191,8 +191,8 @@ def validate(
     dataset = chosen.dataset
     classes = dataset.class_list
     own = subsets_of(joint or ())
-    if not own and dataset.format == "joint" and dataset.train_json and dataset.valid_json:
-        own = {"train": dataset.train_json, "valid": dataset.valid_json}
+    if not own and dataset.format == "joint":
+        own = dataset.annotation_files(None)
     if own:
         from vatrack.validate import validate_joint
 
@@ -219,10 +219,8 @@ def validate(
             "no data to check; give --raw, or a config with dataset.raw; for your own annotations "
             "give --joint and --images, or a config with dataset.format: joint"
         )
-    official = {
-        "train": train or dataset.train_json or raw / "train.json",
-        "valid": valid or dataset.valid_json or raw / "valid.json",
-    }
+    official = dataset.annotation_files(raw)
+    official |= {name: path for name, path in (("train", train), ("valid", valid)) if path}
     typer.echo(check(raw, official, settings, out, processes, classes))
 
 

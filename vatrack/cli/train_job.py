@@ -7,7 +7,7 @@ from pathlib import Path
 from vatrack.common.errors import ConfigError, show_warnings_plainly
 from vatrack.common.logs import configure
 from vatrack.config import RunConfig
-from vatrack.experiments.log import ExperimentLog, watch
+from vatrack.experiments.log import ExperimentLog, uploading
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
 from vatrack.jobs.submit import JobResult
@@ -42,7 +42,7 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobRes
 
         check_start_file(run)
     folder = RunFolder(out)
-    with watch(run, out):
+    with uploading(run, out):
         return run_in_job(
             _train,
             (run, annotations, images, out),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 from collections.abc import Iterable
+from dataclasses import fields
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from vatrack.common.errors import InputError
 
 _NOUNS: dict[Any, str] = {
     str: "string",
+    int: "whole number",
     Integral: "whole number",
     Real: "number",
     os.PathLike: "path",
+    Iterable: "list",
 }
 
 
 def several(what: str, value: Any, *kinds: Any) -> tuple[Any, ...]:
     """The items of an argument that takes several; a single one is one item.
 
-    A string is never taken for its letters.
+    A string is never taken for its letters; True and False are no numbers.
 
     Args:
         what: the argument, for messages.
@@ -31,17 +34,17 @@ def several(what: str, value: Any, *kinds: Any) -> tuple[Any, ...]:
     Raises:
         InputError: it is no such item, and no list of such items.
     """
-    if isinstance(value, kinds):
+    if _is_a(kinds, value):
         return (value,)
     items = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
-    if items is None or not all(isinstance(item, kinds) for item in items):
+    if items is None or not all(_is_a(kinds, item) for item in items):
         raise InputError(f"{what}: is {_shown(value)}; it must be {_named(kinds)}, or a list")
     return items
 
 
 def check_type(what: str, value: Any, *kinds: Any) -> None:
     """Raises InputError where a value has none of these types; True and False are no numbers."""
-    if not isinstance(value, kinds) or isinstance(value, bool):
+    if not _is_a(kinds, value):
         raise InputError(f"{what}: is {_shown(value)}; it must be {_named(kinds)}")
 
 
@@ -56,9 +59,31 @@ def as_path(what: str, value: Any) -> Path:
     return Path(value)
 
 
+def make_plain(settings: Any) -> None:
+    """Gives a frozen dataclass, whose values are checked, Python's own types: a NumPy number, a
+    fraction or a member of an enum is as good as they are, but YAML cannot be written with it."""
+    for item in fields(settings):
+        object.__setattr__(settings, item.name, _plain(getattr(settings, item.name)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if getattr(value, "ndim", None) == 0:  # a NumPy scalar; only its truth values need it
+        value = value.item()
+    kinds: tuple[tuple[Any, Any], ...] = (bool, bool), (str, str), (Integral, int), (Real, float)
+    return next((own(value) for kind, own in kinds if isinstance(value, kind)), value)
+
+
+def _is_a(kinds: tuple[Any, ...], value: Any) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
 def _shown(value: Any) -> str:
     return f"{reprlib.repr(value)} ({type(value).__name__})"
 
 
 def _named(kinds: Iterable[Any]) -> str:
-    return " or ".join(f"a {_NOUNS.get(kind, kind.__name__)}" for kind in kinds)
+    nouns = [_NOUNS.get(kind, kind.__name__) for kind in kinds]
+    *others, last = [f"{'an' if noun[0] in 'AEIOaeiou' else 'a'} {noun}" for noun in nouns]
+    return f"{', '.join(others)} or {last}" if others else last

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
 
@@ -17,22 +18,26 @@ def choose_device(name: str) -> torch.device:
     """ "auto" is the first GPU where there is one, else the CPU.
 
     Raises:
-        InputError: a GPU is asked for and there is none, or the name is that of no device.
+        InputError: a GPU is asked for that is not there, or the name is neither of a GPU nor of the
+            CPU.
     """
     import torch
 
-    try:
-        type_name = "auto" if name == "auto" else torch.device(name).type
-    except RuntimeError:
-        raise InputError(unknown("device", name, ("auto", "cpu", "cuda"))) from None
-    if type_name == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            f"the device (compute.device) is {name}, but PyTorch finds no GPU here; choose auto or "
-            f"cpu"
-        )
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+        name = "cuda" if gpus else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(unknown("device", name, ("auto", "cpu", "cuda")))
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise InputError(
+            f"the device (compute.device) is {name}, but PyTorch finds "
+            f"{counted(gpus, 'GPU') if gpus else 'no GPU'} here; choose auto or cpu"
+        )
+    return device
 
 
 def allow_tf32(allowed: bool) -> None:

@@ -26,6 +26,9 @@ SCHEMES = ("https://", "http://", "file://")
 TIMEOUT = 60.0  # seconds without a byte until a connection counts as broken
 # Answers of a server that may be another one a little later.
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+DIGITS = 64  # of a SHA-256
+# Headers by which a lost connection is told from the end of the content.
+ANNOUNCED = ("Content-Length", "Transfer-Encoding")
 LARGEST = 8 << 30  # bytes, where the size is not known
 HEADERS = {"User-Agent": "vatrack", "Accept-Encoding": "identity"}
 logger = logging.getLogger(__name__)
@@ -46,14 +49,22 @@ class Fetched:
 
 
 def fetch(
-    url: str, size: int | None, sha256: str, out: Path, *, tries: int = 4, wait: float = 2.0
+    url: str,
+    size: int | None,
+    sha256: str,
+    out: Path,
+    *,
+    fewest_digits: int = DIGITS,
+    tries: int = 4,
+    wait: float = 2.0,
 ) -> Fetched:
     """Downloads a file, whole and checked, or nothing. A file at `out` is never replaced.
 
     Args:
         url: https://, http:// or file:// address.
         size: bytes; reading ends as soon as there are more. None: not known.
-        sha256: checksum of the content, 64 hexadecimal digits, or the first eight or more of them.
+        sha256: checksum of the content in hexadecimal digits.
+        fewest_digits: how many of its first digits are enough.
         tries: how often a broken connection or an overloaded server is asked.
         wait: seconds before the second try; doubled before every further one.
 
@@ -66,8 +77,10 @@ def fetch(
         raise InputError(
             f"{url}: cannot be downloaded; the address must start with {', '.join(SCHEMES)}"
         )
-    if not re.fullmatch("[0-9a-f]{8,64}", sha256):
-        raise InputError(f"--sha256 {sha256}: not a SHA-256 checksum; give 64 hexadecimal digits")
+    if not re.fullmatch(f"[0-9a-f]{{{fewest_digits},{DIGITS}}}", sha256):
+        raise InputError(
+            f"--sha256 {sha256}: not a SHA-256 checksum; give {DIGITS} hexadecimal digits"
+        )
     if out.exists():
         return _check_existing(out, size, sha256)
     by_hand = f"download it by hand to {out}"
@@ -114,15 +127,22 @@ def _check_existing(out: Path, size: int | None, sha256: str) -> Fetched:
 def _download(url: str, target: Path, size: int | None, advance: Callable[[int], None]) -> None:
     with target.open("wb") as file:
         stream = _Limited(file, size or LARGEST, advance)
+        complete = True  # whatever is shorter than announced raises an error of its own
         if not url.lower().startswith("file:"):
-            pooch.HTTPDownloader(timeout=TIMEOUT, headers=HEADERS)(url, stream, None)
+            answers: list[requests.Response] = []
+            hooks = {"response": lambda answer, **_: answers.append(answer)}
+            pooch.HTTPDownloader(timeout=TIMEOUT, headers=HEADERS, hooks=hooks)(url, stream, None)
+            complete = not answers[-1].headers.keys().isdisjoint(ANNOUNCED)
         elif urlsplit(url).netloc not in ("", "localhost"):
             raise URLError("file:// addresses must be on this machine")
         else:
             with urlopen(url) as source:
                 shutil.copyfileobj(source, stream)
     if size and stream.count < size:
-        raise requests.ConnectionError(f"ended after {stream.count} of {counted(size, 'byte')}")
+        count = f"{stream.count} of {counted(size, 'byte')}"
+        if complete:
+            raise ValueError(f"has only {count}; it is a different file")
+        raise requests.ConnectionError(f"ended after {count}")
 
 
 class _Limited:
@@ -153,4 +173,4 @@ def _explain(error: Exception) -> tuple[str, bool]:
         return f"server not reachable, or connection lost ({cause})", True
     if isinstance(error, URLError):
         return f"cannot be read ({error.reason})", False
-    return str(error), False  # no address, too many bytes, or another checksum
+    return str(error), False  # no address, another size or another checksum

@@ -21,34 +21,17 @@ import yaml
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
+from vatrack.common.locks import opened_folder
 from vatrack.common.special_files import followed, refuse_special
-from vatrack.common.text_files import open_text, unpacked
-from vatrack.common.value_files import read_json, read_yaml
-
-__all__ = [
-    "atomic_directory",
-    "atomic_path",
-    "check_target",
-    "create_text",
-    "naming_full_disk",
-    "open_text",
-    "read_json",
-    "read_yaml",
-    "refuse_other_files",
-    "require_ending",
-    "require_json",
-    "require_lines",
-    "scratch_directory",
-    "unpacked",
-    "write_json",
-    "write_text",
-    "write_yaml",
-]
 
 
-def check_target(path: Path | str, *, folder: bool = False) -> Path:
+def check_target(path: Path | str, *, folder: bool = False, beside: bool = False) -> Path:
     """The path of something that is to be written, with the folder that it will be in; long work
     calls this before it starts.
+
+    Args:
+        folder: it is a folder, which is written in.
+        beside: and it, or what goes into it, is made under another name beside it.
 
     Raises:
         InputError: a file is where a folder must be, or the other way round; or it is a device, a
@@ -69,9 +52,10 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
             "another name for the output"
         )
     if (target := followed(path)) != path:
-        check_target(target, folder=folder)
-    written_in = path if path.is_dir() else path.parent
-    if not os.access(written_in, os.W_OK | os.X_OK):
+        check_target(target, folder=folder, beside=beside)
+        return path
+    places = {path if path.is_dir() else path.parent} | ({path.parent} if beside else set())
+    if not all(os.access(place, os.W_OK | os.X_OK) for place in places):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return path
 
@@ -162,7 +146,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
                 os.fsync(written.fileno())
             _share(temporary, 0o666)
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            # So that the name outlasts a power failure; some network file systems cannot do that.
+            with opened_folder(path.parent) as folder, suppress(OSError):
+                os.fsync(folder)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -171,23 +157,38 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 @contextmanager
 def atomic_directory(path: Path | str) -> Iterator[Path]:
     """Like `atomic_path` for a folder; an existing folder at `path` is replaced."""
-    path = followed(check_target(path, folder=True))
-    if path.resolve() == Path.cwd():
-        raise InputError(f"{path}: is the working folder; choose a new folder for the output")
+    path = check_replaced(path)
     with naming_full_disk(path):
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
         try:
             yield temporary
             _share(temporary, 0o777)
-            if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
-                os.replace(path, old / path.name)
-                os.replace(temporary, path)
-                shutil.rmtree(old)
-            else:
-                os.replace(temporary, path)
+            replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaced(path: Path | str) -> Path:
+    """`check_target` for a folder that takes the place of an earlier one; links are followed.
+
+    Raises:
+        InputError: see `check_target`; or it is the working folder.
+    """
+    path = followed(check_target(path, folder=True, beside=True))
+    if path.resolve() == Path.cwd():
+        raise InputError(f"{path}: is the working folder; choose a new folder for the output")
+    return path
+
+
+def replace_folder(folder: Path, path: Path) -> None:
+    """Gives a finished folder beside `path` this name; a folder that has it is removed then."""
+    if not path.exists():
+        os.replace(folder, path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
+    os.replace(path, old / path.name)
+    os.replace(folder, path)
+    shutil.rmtree(old)
 
 
 @contextmanager
@@ -232,23 +233,6 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         ):
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
-
-
-@contextmanager
-def opened_folder(path: Path) -> Iterator[int]:
-    """The descriptor of a folder, to lock it or to write it through."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(path: Path) -> None:
-    """Makes a new name in a folder outlast a failure of the power, before something older is
-    removed in its favour."""
-    with opened_folder(path) as descriptor, suppress(OSError):  # some network file systems cannot
-        os.fsync(descriptor)
 
 
 def _share(path: Path, mode: int) -> None:

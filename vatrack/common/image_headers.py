@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BMP = b"BM"
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
-AGAIN = "unpack or copy it again"
+RECOPY = "unpack or copy it again"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
 HEADER_BYTES = 64  # enough to know a format by
@@ -34,13 +34,15 @@ FORMATS = {
     b"GIF8": "a GIF image",
     b"II*\0": "a TIFF image",
     b"MM\0*": "a TIFF image",
-    b"RIFF": "a WebP image",
     b"BM": "a BMP image",
     PNG: "a PNG image",
     b"PK\3\4": "a zip archive",
     b"\x1f\x8b": "compressed with gzip",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
 }
+
+# What the form after its size says of a RIFF file; others (AVI) are nobody's image.
+RIFF = {b"WEBP": "a WebP image", b"WAVE": "a WAV sound file"}
 
 _BITFIELDS = 3  # compression of BMP pixels
 _LAYOUTS = ("BGR;16", "BGR;15", "BGRX", "BGRA")  # that OpenCV decodes as they are meant
@@ -89,7 +91,7 @@ def open_regular(path: Path) -> BinaryIO:
     mode = Path(path).stat().st_mode
     if not stat.S_ISREG(mode):
         found = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise bad_image(path, "unreadable", f"is {found}, not a file; {AGAIN}")
+        raise bad_image(path, "unreadable", f"is {found}, not a file; {RECOPY}")
     return Path(path).open("rb")
 
 
@@ -98,6 +100,8 @@ def name_format(head: bytes) -> str | None:
     for magic, name in FORMATS.items():
         if head.startswith(magic):
             return name
+    if head.startswith(b"RIFF"):
+        return RIFF.get(head[8:12])
     text = head.isascii() and all(byte >= 32 or byte in b"\t\n\r" for byte in head)
     return "text" if head and text else None
 
@@ -118,7 +122,7 @@ def read_header(path: Path) -> Header:
                 turned=_orientation(image) in range(2, 9),
             )
     except OSError as error:
-        text = f"cannot be read ({error.strerror}); {AGAIN}"
+        text = f"cannot be read ({error.strerror}); {RECOPY}"
         raise bad_image(path, "unreadable", text) from None
 
 
@@ -157,18 +161,18 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     head = stream.read(HEADER_BYTES)
     size = stream.seek(0, os.SEEK_END)
     if not head:
-        raise bad_image(path, "empty", f"is empty; {AGAIN}")
+        raise bad_image(path, "empty", f"is empty; {RECOPY}")
     kind = next((magic for magic in (BMP, PNG, JPEG) if head.startswith(magic)), None)
     if kind is None:
         found = name_format(head)
         but = f", but {found}" if found else ""
-        fix = "convert it to PNG" if found and found.endswith("image") else AGAIN
+        fix = "convert it to PNG" if found and found.endswith("image") else RECOPY
         raise bad_image(path, "format", f"is not a BMP, PNG or JPEG image{but}; {fix}")
     stream.seek(0)
     image = _open(path, kind, stream)
     width, height = image.size
     if width * height > MOST_PIXELS:
-        text = f"its header says {width} x {height} pixels; {AGAIN}"
+        text = f"its header says {width} x {height} pixels; {RECOPY}"
         raise bad_image(path, "undecodable", text)
     if kind == BMP:
         _check_bmp(path, image, head, stream.tell(), size)
@@ -179,9 +183,9 @@ def open_image(path: Path, stream: BinaryIO) -> ImageFile:
     rest = stream.read()
     if not image.tile or ENDS[kind] not in rest:
         if kind == PNG and image.tile and rest[-8:-4] == b"IEND":
-            text = f"damaged, the checksum of its end is wrong; {AGAIN}"
+            text = f"damaged, the checksum of its end is wrong; {RECOPY}"
             raise bad_image(path, "undecodable", text)
-        raise bad_image(path, "cut-off", f"truncated, its data has no end; {AGAIN}")
+        raise bad_image(path, "cut-off", f"truncated, its data has no end; {RECOPY}")
     stream.seek(0)
     if kind == PNG and ANIMATED in stream.read(start):
         text = "is an animated PNG; save its frames as separate files"
@@ -216,8 +220,10 @@ def _open(path: Path, kind: bytes, stream: BinaryIO) -> ImageFile:
         if isinstance(error, OSError) and error.errno:
             raise
         if not stream.read(1):
-            raise bad_image(path, "cut-off", f"truncated inside its header; {AGAIN}") from None
-        text = f"its header is damaged or not supported ({error!s:.80}); {AGAIN}, or save it as PNG"
+            raise bad_image(path, "cut-off", f"truncated inside its header; {RECOPY}") from None
+        text = (
+            f"its header is damaged or not supported ({error!s:.80}); {RECOPY}, or save it as PNG"
+        )
         raise bad_image(path, "undecodable", text) from None
 
 
@@ -235,14 +241,14 @@ def _check_bmp(path: Path, image: ImageFile, head: bytes, begin: int, size: int)
     """
     whole, start = (int.from_bytes(head[at : at + 4], "little") for at in (2, 10))
     if start < begin:
-        text = f"its header places the pixel data at byte {start}, inside the header; {AGAIN}"
+        text = f"its header places the pixel data at byte {start}, inside the header; {RECOPY}"
         raise bad_image(path, "undecodable", text)
     settings: Any  # the raw mode, and of plain pixels the bytes of a row
     codec, _, _, settings = image.tile[0]
     # The header's own size may be wrong, and is believed only where nothing else tells the length.
     needed = whole if codec == "bmp_rle" else start + settings[1] * image.height
     if size < needed:
-        text = f"truncated, {size} of {counted(needed, 'byte')}; {AGAIN}"
+        text = f"truncated, {size} of {counted(needed, 'byte')}; {RECOPY}"
         raise bad_image(path, "cut-off", text)
     if image.info["compression"] == _BITFIELDS and settings[0] not in _LAYOUTS:
         text = "has an unsupported bit layout; save it as PNG or 24-bit BMP"

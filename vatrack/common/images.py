@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
-from vatrack.common.image_headers import AGAIN, bad_image, open_regular, read_header
+from vatrack.common.image_headers import RECOPY, bad_image, open_regular, read_header
 
 # Raw frames are BMP; trees in which they were converted are read just as well.
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
@@ -43,7 +43,7 @@ def existing_image(path: Path) -> Path:
         if found.is_file():
             return found
     if not path.exists():
-        fix = AGAIN if named else f"frames must be {FORMS} files: correct its name"
+        fix = RECOPY if named else f"frames must be {FORMS} files: correct its name"
         raise bad_image(path, "missing", f"no such frame; {fix}")
     read_header(path)  # raises, if it is no image at all
     raise bad_image(path, "format", f"frames must be {FORMS} files; correct its name")
@@ -93,7 +93,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[n
         )
     image = decode(read_bytes(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None or image.shape[1::-1] != found:
-        raise bad_image(path, "undecodable", f"cannot be decoded; {AGAIN}")
+        raise bad_image(path, "undecodable", f"cannot be decoded; {RECOPY}")
     return np.asarray(image, np.uint8)
 
 
@@ -110,7 +110,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        text = f"cannot be read ({error.strerror}); {AGAIN}"
+        text = f"cannot be read ({error.strerror}); {RECOPY}"
         raise bad_image(path, "unreadable", text) from None
 
 

@@ -17,7 +17,7 @@ from vatrack.common.json_stream import JsonFault, JsonStream
 from vatrack.common.text_files import AGAIN, open_source, without_mark
 
 GAP = 64  # bytes between texts that are read together
-TOGETHER = 1 << 20  # bytes of texts that are read together, and at most one text more
+READ_TOGETHER = 1 << 20  # bytes of texts that are read together, and at most one text more
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Texts:
         stops = starts + np.asarray(lengths, np.int64)
         gaps = starts[1:] - stops[:-1]
         apart = (gaps < 0) | (gaps > GAP)
-        apart |= np.diff(np.cumsum(stops - starts) // TOGETHER) != 0
+        apart |= np.diff(np.cumsum(stops - starts) // READ_TOGETHER) != 0
         if not len(starts):
             return
         bounds = np.flatnonzero(np.concatenate(([True], apart, [True])))

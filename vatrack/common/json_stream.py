@@ -17,7 +17,7 @@ BLOCK = 1 << 22  # bytes read at once
 # into memory.
 LONGEST = 1 << 27
 
-TOGETHER = 1 << 18  # bytes of objects that are parsed together
+PARSED_TOGETHER = 1 << 18  # bytes of objects that are parsed together
 
 _KEY = re.compile(rb'"[ \t\n\r]*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -176,12 +176,12 @@ class JsonStream:
         """The objects of a list that start here, each with its begin and end in the file, in bytes;
         some of them, and none where one does not surely come to what `loads` makes of it. The
         position moves behind the last one."""
-        if len(self._text) - self._position < TOGETHER and not self._ended:
+        if len(self._text) - self._position < PARSED_TOGETHER and not self._ended:
             self._more()
         if self._start + self._position < self._careful:
             return []
         begin = self._start + self._position
-        text = self._text[self._position : self._position + TOGETHER].encode("latin-1")
+        text = self._text[self._position : self._position + PARSED_TOGETHER].encode("latin-1")
         found = parse_together(text)
         if found is None:
             self._careful = begin + len(text)

@@ -4,11 +4,14 @@ alone."""
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from vatrack.common.errors import InputError
 
 
 @contextmanager
@@ -56,9 +59,56 @@ def try_locked(file: int | IO[Any]) -> Iterator[bool]:
 
 
 @contextmanager
+def opened_folder(path: Path) -> Iterator[int]:
+    """The descriptor of a folder, to lock it or to write it through."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def only_run(folder: Path, out: Path, doing: str) -> Iterator[None]:
+    """Holds the lock of a folder in which a command makes `out`, `doing` something ("unpacking").
+
+    The folder is made, unless it is there; if the block then fails and leaves it empty, removed.
+
+    Raises:
+        InputError: another run of the command is at work there.
+    """
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    with opened_folder(folder) as opened, try_locked(opened) as mine:
+        # Another run may just have ended, and removed or renamed the folder that was opened.
+        if not mine or not folder.exists() or not os.path.samestat(os.fstat(opened), folder.stat()):
+            raise InputError(f"{out}: another run is {doing} there; wait until it ends")
+        try:
+            yield
+        except BaseException:
+            if made:
+                with suppress(OSError):  # it is not empty
+                    folder.rmdir()
+            raise
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Makes a folder, unless it is there, and waits for its lock: for whoever moves finished files
+    into it, which takes moments.
+
+    Raises:
+        TimeoutError: another process has held the lock for a minute.
+    """
+    folder.mkdir(exist_ok=True)
+    with opened_folder(folder) as opened, locked(opened, patience(60, str(folder))):
+        yield
+
+
+@contextmanager
 def shared(file: int | IO[Any]) -> Iterator[None]:
-    """Holds the lock of an open file beside others that do; not where one holds it alone."""
-    with _flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB):
+    """Holds the lock of an open file beside others that do; waits while one holds it alone."""
+    with _flock(file, fcntl.LOCK_SH):
         yield
 
 

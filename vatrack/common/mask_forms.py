@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import chain, groupby
+from itertools import chain
 from typing import Any
 
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
+from vatrack.common.rle import RUN_LIMIT, encode
 
-RUN_LIMIT = 2**31
 PIXEL_LIMIT = 2**31  # of an image: pycocotools counts in 32 bits
 POLYGON_SIDE = 1 << 15  # longest side of an image whose masks may be polygons
 NEEDED = (
@@ -104,25 +104,6 @@ def compress_usual(masks: Sequence[Any], sizes: Sequence[Sequence[int]]) -> list
     return counts
 
 
-def encode(runs: Sequence[int]) -> bytes:
-    """The canonical compressed string of run lengths, the first of which is of background."""
-    # Empty runs inside join their neighbours, which are of one colour.
-    coloured = [(index % 2, run) for index, run in enumerate(runs) if run]
-    merged = [sum(run for _, run in group) for _, group in groupby(coloured, lambda item: item[0])]
-    if coloured and coloured[0][0]:
-        merged.insert(0, 0)
-    text = bytearray()
-    for index, run in enumerate(merged):
-        rest = run - merged[index - 2] if index > 2 else run
-        while True:
-            bits, rest = rest & 31, rest >> 5
-            more = rest != (-1 if bits & 16 else 0)
-            text.append((bits | 32 if more else bits) + 48)
-            if not more:
-                break
-    return bytes(text)
-
-
 def rectangle(box: Sequence[float], size: Sequence[int]) -> bytes | None:
     """The canonical compressed string of the pixels of a box, its edges rounded; None where it has
     none in the image.
@@ -140,23 +121,6 @@ def rectangle(box: Sequence[float], size: Sequence[int]) -> bytes | None:
     for _ in range(right - left - 1):
         runs += [bottom - top, height - (bottom - top)]
     return encode([*runs, bottom - top, (width - right + 1) * height - bottom])
-
-
-def decode_runs(counts: bytes) -> list[int]:
-    """The run lengths of a compressed string that `measure` found sound."""
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        bits = character - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        value = shift = 0
-    return runs
 
 
 def _size_and_counts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:

@@ -15,57 +15,84 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context, resource_tracker
 from typing import Any, Generic, NoReturn, TypeVar
 
 from vatrack.common.errors import VatrackError
+from vatrack.common.pool_worker import begin, interruptible
 from vatrack.common.signals import NUMBERS, end_with_parent, ignore_stop_signals
 
 T = TypeVar("T")
 S = TypeVar("S")
 R = TypeVar("R")
+V = TypeVar("V")
+
+
+FEWER = "use fewer --processes"
 
 
 def ordered_map(
-    work: Callable[[T, S], R], items: Iterable[T], processes: int, shared: S
+    work: Callable[[T, S], R],
+    items: Iterable[T],
+    processes: int,
+    shared: S,
+    fewer: str = FEWER,
 ) -> Iterator[R]:
     """`work(item, shared)` for every item, in order, in so many processes; only a few items and
     results wait at a time.
 
-    With one process everything happens in this one.
+    With one process everything happens in this one. When the iteration ends early, the work that
+    still runs is interrupted by a KeyboardInterrupt.
+
+    Args:
+        fewer: for the message, what lowers the number of processes.
+
+    Raises:
+        BrokenProcessPool: a process was killed.
+        Exception: what the work on an item raised.
     """
     if processes <= 1:
         for item in items:
             yield work(item, shared)
         return
     # Forking a process in which threads of libraries run can hang; a fresh interpreter cannot.
+    ended, end = connection.Pipe(duplex=False)
     pool = ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_end_with_parent
+        processes, mp_context=get_context("spawn"), initializer=begin, initargs=(ended,)
     )
+
+    def submit(item: T) -> Future[R]:
+        with _signals_afterwards():  # it may start a process
+            return pool.submit(interruptible, work, item, shared)
+
+    with ended, end:
+        try:
+            waiting: deque[Future[R]] = deque()
+            for item in items:
+                waiting.append(_unless_killed(fewer, submit, item))
+                if len(waiting) > 2 * processes:
+                    yield _unless_killed(fewer, waiting.popleft().result)
+            while waiting:
+                yield _unless_killed(fewer, waiting.popleft().result)
+        finally:
+            end.send_bytes(b"end")  # nobody reads it: every worker sees that it is there
+            # Futures that are cancelled one by one before the pool's end can leave older Pythons
+            # 3.11 waiting for ever.
+            pool.shutdown(cancel_futures=True)
+
+
+def killed(fewer: str) -> BrokenProcessPool:
+    """The error of a worker process that was killed; `fewer`: what lowers their number."""
+    return BrokenProcessPool(
+        f"a worker process was killed, probably because memory ran out; {fewer}"
+    )
+
+
+def _unless_killed(fewer: str, call: Callable[..., V], *arguments: Any) -> V:
     try:
-        waiting: deque[Future[R]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item, shared))
-            if len(waiting) > 2 * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        # Futures that are cancelled one by one before the pool's end can leave older Pythons 3.11
-        # waiting for ever.
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when its parent is killed; otherwise it would wait for work for ever."""
-    parent = parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+        return call(*arguments)
+    except BrokenProcessPool as error:
+        raise killed(fewer) from error
 
 
 # A signal to a process group ends workers at once; this process notes it a little later.
@@ -187,7 +214,7 @@ class _Worker(Generic[R]):
         self.process.join(5)
         if self.process.exitcode == -signal.SIGTERM:
             time.sleep(SAME_SIGNAL_SECONDS)
-        raise BrokenProcessPool(f"a worker process ended with exit code {self.process.exitcode}")
+        raise killed(FEWER) from BrokenProcessPool(f"exit code {self.process.exitcode}")
 
 
 def _receive(workers: list[_Worker[R]]) -> Iterator[tuple[int, R]]:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import (
-    AGAIN,
     HEADER_BYTES,
     PNG,
+    RECOPY,
     name_format,
     open_image,
     raw_mode,
@@ -72,7 +72,7 @@ def read_png(path: Path, size: tuple[int, int] | None = None) -> Stored:
     samples: Any = decode(_as_grey(data, image) if indexed else data, cv2.IMREAD_UNCHANGED)
     palette = _palette(image) if indexed else None
     if samples is None or (indexed and palette is None):
-        raise InputError(f"{path}: is truncated or cannot be decoded as PNG; {AGAIN}")
+        raise InputError(f"{path}: is truncated or cannot be decoded as PNG; {RECOPY}")
     # OpenCV makes an alpha channel of a transparent colour, and spreads few bits over 8.
     key = image.info.get("transparency")
     if image.mode == "RGB":

@@ -9,19 +9,18 @@ safe to hand to pycocotools, whose C code checks nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from vatrack.common.mask_forms import RUN_LIMIT, decode_runs, encode
-
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+RUN_LIMIT = 2**31
 # characters measured at once, so that the intermediate arrays stay in the processor's cache
 CHUNK = 1 << 17
 LONGEST = 7  # characters of one number: 7 x 5 bits hold every 32-bit run
@@ -49,7 +48,7 @@ def canonical(counts: Sequence[bytes]) -> Codes:
     areas, totals, spare = _measure_all(counts)
     found = list(counts)
     for row in np.flatnonzero(spare & (totals >= 0)).tolist():
-        found[row] = encode(decode_runs(found[row]))
+        found[row] = encode(decode(found[row]))
     return Codes(found, areas, totals)
 
 
@@ -79,6 +78,12 @@ def runs_of(counts: Sequence[bytes]) -> list[Ints]:
         # From the fourth number on, a run is stored as its difference to the run two places before.
         for first in (1, 2):
             np.cumsum(run[first::2], out=run[first::2])
+    return runs
+
+
+def decode(counts: bytes) -> list[int]:
+    """The same for one mask."""
+    runs: list[int] = runs_of([counts])[0].tolist()
     return runs
 
 
@@ -204,6 +209,17 @@ def encode_runs(runs: Sequence[Ints]) -> list[bytes]:
     text = data.tobytes()
     bounds = np.append(0, stops)[np.append(0, np.cumsum(lengths))].tolist()
     return [text[first:last] for first, last in pairwise(bounds)]
+
+
+def encode(runs: Sequence[int]) -> bytes:
+    """The canonical compressed string of run lengths, the first of which is of background; empty
+    ones may be among them."""
+    # Empty runs inside join their neighbours, which are of one colour.
+    coloured = [(index % 2, run) for index, run in enumerate(runs) if run]
+    merged = [sum(run for _, run in group) for _, group in groupby(coloured, lambda item: item[0])]
+    if coloured and coloured[0][0]:
+        merged.insert(0, 0)
+    return encode_runs([np.array(merged, np.int64)])[0]
 
 
 def iou(detections: Sequence[bytes], truths: Sequence[bytes], size: tuple[int, int]) -> Floats:

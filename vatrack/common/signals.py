@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 # USR2 comes from submitit before the time limit; USR1 is what some clusters send instead; HUP from
 # a terminal that is closed.
@@ -43,6 +46,20 @@ def end_with_parent(parent: int) -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+@contextmanager
+def saying_what_is_kept(kept: str) -> Iterator[None]:
+    """Says, where Ctrl-C or another signal ends the block, what the next call finds.
+
+    Args:
+        kept: a clause, "finished frames are kept in clips".
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        logger.warning("stopped; %s, run the same command again to resume", kept)
+        raise
 
 
 class StopSignals:

@@ -19,7 +19,7 @@ class Targets:
         boxes: mask type to (g, 4) corners in network pixels.
         masks: mask type to (g, H, W) uint8 bitmaps at the size of the network input; empty for
             reference frames, whose masks no loss looks at.
-        labels: (g,) int64, 0..23.
+        labels: (g,) int64, from 0 to the number of classes - 1.
         match_indices: (g,) int64, index of the same object in the other frame of the pair, or -1.
     """
 

@@ -20,6 +20,7 @@ from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import ModelConfig, ProposalConfig, SamplerConfig
 from vatrack.config.models import TECHNICAL_KEYS, Config, RunConfig
 from vatrack.config.reading import (
+    config_of,
     json_schema,
     load_config,
     load_run,
@@ -61,6 +62,7 @@ __all__ = [
     "SelectionConfig",
     "TrackerConfig",
     "TrainingConfig",
+    "config_of",
     "json_schema",
     "load_config",
     "load_run",

@@ -40,12 +40,14 @@ class ComputeConfig(Frozen):
         "convolutions are larger (3e-6 to 7e-6 of their standard deviation)",
     )
     channels_last: bool = Field(
-        False, description="channels-last memory layout; often faster, same result"
+        False,
+        description="channels-last memory layout in training; often faster, same result "
+        "(prediction chooses its own layout)",
     )
     compile: bool = Field(
         False,
-        description="compile backbone and feature pyramid (takes minutes at the start, then faster "
-        "on a GPU)",
+        description="compile backbone and feature pyramid in training (takes minutes at the start, "
+        "then faster on a GPU)",
     )
     batch_frames: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto",

@@ -173,6 +173,16 @@ class DatasetConfig(Frozen):
             return None
         return SAILVOS if isinstance(self.classes, str) else ClassList(self.classes)
 
+    def annotation_files(self, raw: Path | None) -> dict[str, Path]:
+        """The annotations of the raw data, or one's own, by subset: train and valid.
+
+        Args:
+            raw: folder where those are that the config does not name; None: they are left out.
+        """
+        given = {"train": self.train_json, "valid": self.valid_json}
+        files = {name: path or (raw and raw / f"{name}.json") for name, path in given.items()}
+        return {name: path for name, path in files.items() if path}
+
     @property
     def frame_limit(self) -> float:
         """Annotations count while their occlusion rate is below this."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml
 from vatrack.common.text_files import no_such
+from vatrack.common.value_files import read_yaml
+from vatrack.config.renamed import with_new_names
 
 EXTENDS = "extends"
 REPLACE = "_replace_"
@@ -25,9 +26,13 @@ REPLACE = "_replace_"
 def read_layers(path: Path | str) -> Any:
     """The content of a YAML config file on top of the files that it extends, as plain values.
 
+    Keys of older versions are under their new names, so that those of one file replace those of
+    another.
+
     Raises:
         InputError: a file is missing or is not valid YAML, `extends` is not a path, files extend
-            each other in a cycle, or the file has no key, not even `extends`.
+            each other in a cycle, a file has no key, not even `extends`, or one has a key under
+            its old and its new name.
     """
     values = _read(Path(path), ())
     if values is None:  # or it would stand for all defaults, which nobody means by such a file
@@ -41,7 +46,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
     if not isinstance(own, dict):
         return own
     if EXTENDS not in own:
-        return merged({}, own)
+        return merged({}, with_new_names(own, str(path)))
     name = own.pop(EXTENDS)
     if not isinstance(name, str) or not name:
         raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file; give one")
@@ -64,7 +69,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
         raise InputError(
             f"{base}: {found}, but {path} extends it; give a config file (docs/config.md)"
         )
-    return merged(values, own)
+    return merged(values, with_new_names(own, str(path)))
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

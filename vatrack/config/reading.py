@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from vatrack.common.arguments import as_path, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml
+from vatrack.common.value_files import read_yaml
 from vatrack.config.base import Frozen
 from vatrack.config.keys import REFERENCE, list_length, overridden, unknown_key
 from vatrack.config.layers import read_layers
@@ -124,10 +124,21 @@ def load_config(path: Path | str | None, overrides: Sequence[str] | None = None)
     Raises:
         InputError: a file is missing, is not valid YAML, or holds an unknown key or a bad value.
     """
-    values, source = _values(path, overrides)
+    return config_of(_read(path), path, overrides)
+
+
+def config_of(
+    values: Any, source: Path | str | None, overrides: Sequence[str] | None = None
+) -> Config:
+    """The same from plain values.
+
+    Args:
+        source: names the values in messages, for example the file's path; None: all defaults.
+    """
+    values, name = _with_overrides(values, source, overrides)
     if is_run(values):
-        return parse_config(values, source, RunConfig).as_config()
-    return parse_config(values, source, Config)
+        return parse_config(values, name, RunConfig).as_config()
+    return parse_config(values, name, Config)
 
 
 def load_run(
@@ -151,7 +162,7 @@ def load_run(
         InputError: as `load_config`; the file is that of another run, or describes several runs and
             does not say which.
     """
-    values, source = _values(path, overrides)
+    values, source = _with_overrides(_read(path), path, overrides)
     if is_run(values):
         run = parse_config(values, source, RunConfig)
         for name, asked, own in (
@@ -166,7 +177,7 @@ def load_run(
                 )
         return run
     config = parse_config(values, source, Config)
-    several = {
+    open_choices = {
         name: listed
         for name, asked, listed in (
             ("method", method, config.methods),
@@ -175,11 +186,11 @@ def load_run(
         )
         if asked is None and len(listed) > 1
     }
-    if several:
+    if open_choices:
         lists = "; ".join(
-            f"{name}s: {', '.join(map(str, listed))}" for name, listed in several.items()
+            f"{name}s: {', '.join(map(str, listed))}" for name, listed in open_choices.items()
         )
-        options = " and ".join(f"--{name}" for name in several)
+        options = " and ".join(f"--{name}" for name in open_choices)
         raise InputError(f"{path}: describes several runs ({lists}); choose one with {options}")
     if seed is not None and seed not in (config.seeds or (config.seed,)):
         if not config.seeds:
@@ -208,15 +219,21 @@ def load_run_config(path: Path | str) -> RunConfig:
     return parse_config(read_yaml(as_path("the config", path)), str(path), RunConfig)
 
 
-def _values(path: Path | str | None, overrides: Sequence[str] | None) -> tuple[Any, str]:
-    """The plain values of a file with overrides, and what they are called in messages."""
-    values = {} if path is None else read_layers(as_path("the config", path))
-    source = config_name(path)
+def _read(path: Path | str | None) -> Any:
+    return {} if path is None else read_layers(as_path("the config", path))
+
+
+def _with_overrides(
+    values: Any, source: Path | str | None, overrides: Sequence[str] | None
+) -> tuple[Any, str]:
+    """Plain values with overrides, and what they are called in messages."""
+    name = config_name(source)
     overrides = None if overrides is None else several("overrides", overrides, str)
+    values = {} if values is None else values
     if not overrides or not isinstance(values, dict):
-        return values, source
-    named = with_new_names(values, source)
-    return overridden(named, overrides), config_name(path, overrides=overrides)
+        return values, name
+    named = with_new_names(values, name)
+    return overridden(named, overrides), config_name(source, overrides=overrides)
 
 
 def config_name(

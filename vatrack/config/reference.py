@@ -37,7 +37,7 @@ def config_reference() -> str:
     top: list[str] = []
     sections: list[str] = []
     _section(
-        Config.model_json_schema(),
+        schema,
         schema["$defs"],
         Config().model_dump(mode="json"),
         "",

@@ -19,7 +19,8 @@ PUBLISHED_WEIGHTS = (
     "mask_rcnn_x101_64x4d_fpn_1x_coco_20200201-9352eb0d.pth",
 )
 # The end of an address: a name with the first digits of the file's sha256, as torch.hub has it.
-HASHED_NAME = re.compile(r"[^/?#]*-([0-9a-f]{8,64})\.\w+")
+HASH_DIGITS = 8  # at least
+HASHED_NAME = re.compile(rf"[^/?#]*-([0-9a-f]{{{HASH_DIGITS},64}})\.\w+")
 
 
 class OptimizerConfig(Frozen):

@@ -17,7 +17,7 @@ from vatrack.data.fields import (
 )
 from vatrack.data.joint.faults import FIELDS, JointFault, item_faults, place_of
 
-TOGETHER = 4096  # masks checked at once
+CHECKED_TOGETHER = 4096  # masks checked at once
 MASKS = ("segmentation", "amodal_mask", "visible_mask")
 
 
@@ -71,7 +71,7 @@ class AnnotationChecks:
             self._waiting += [(mask, image, name) for mask, name in found]
             return
         self._masks += [(mask, size, name) for mask, name in found]
-        if len(self._masks) >= TOGETHER:
+        if len(self._masks) >= CHECKED_TOGETHER:
             self._check_masks()
 
     def finish(self) -> None:
@@ -86,7 +86,7 @@ class AnnotationChecks:
         for mask, image, name in self._waiting:
             if image in self.sizes:
                 self._masks.append((mask, self.sizes[image], name))
-            if len(self._masks) >= TOGETHER:
+            if len(self._masks) >= CHECKED_TOGETHER:
                 self._check_masks()
         self._check_masks()
 

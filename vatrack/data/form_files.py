@@ -13,6 +13,7 @@ import orjson
 
 from vatrack.common.files import check_target, refuse_same_file
 from vatrack.common.json_types import Json
+from vatrack.common.locks import filling
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.file_classes import FileClasses
 from vatrack.data.forms import FORMS
@@ -28,7 +29,7 @@ def check_folder(out: Path, *sources: Path) -> Path:
     Raises:
         InputError: it is a file; or one of the files would be written over a source.
     """
-    out = check_target(out, folder=True)
+    out = check_target(out, folder=True, beside=True)
     for name in NAMES:
         refuse_same_file(out / name, *sources)
     return out
@@ -37,14 +38,15 @@ def check_folder(out: Path, *sources: Path) -> Path:
 def move_files(folder: Path, out: Path) -> None:
     """Moves finished files into `out`.
 
-    Whoever is killed here leaves some missing, but never old ones beside new ones.
+    Whoever is killed here leaves some missing, but never old ones beside new ones, nor those of two
+    runs that end at once.
     """
-    out.mkdir(exist_ok=True)
     files = sorted(folder.iterdir())
-    for file in files:
-        (out / file.name).unlink(missing_ok=True)
-    for file in files:
-        os.replace(file, out / file.name)
+    with filling(out):
+        for file in files:
+            (out / file.name).unlink(missing_ok=True)
+        for file in files:
+            os.replace(file, out / file.name)
 
 
 class FormFile:

@@ -97,8 +97,12 @@ def folder(
 def look_at_data(config: Config) -> Iterator[Check]:
     """The files and folders that `dataset` names."""
     dataset = config.dataset
-    keys = ("raw", "images", "train_json", "valid_json")
-    named = {key: path for key in keys if (path := getattr(dataset, key, None)) is not None}
+    folders = {"raw": dataset.raw, "images": dataset.images}
+    named = {key: path for key, path in folders.items() if path is not None}
+    # Where the raw folder itself is missing, that is said once.
+    raw = dataset.raw if dataset.raw and dataset.raw.is_dir() else None
+    for subset, path in dataset.annotation_files(raw).items():
+        named[f"{subset}_json"] = path
     unpacked = bool(dataset.archives)
     for number, archive in enumerate(dataset.archives):
         named[f"archives.{number}"] = archive.path
@@ -110,11 +114,11 @@ def look_at_data(config: Config) -> Iterator[Check]:
     for key, path in named.items():
         if unpacked and key != "clips.structure" and not key.startswith("archives"):
             continue  # they come with the archives
-        yield _named(f"dataset.{key}", path, _other_ways(config, key), key in ("raw", "images"))
+        yield _named(f"dataset.{key}", path, _other_ways(config, key, path), key in folders)
 
 
-def _other_ways(config: Config, key: str) -> str:
-    """How a missing file or folder of `dataset` can be had."""
+def _other_ways(config: Config, key: str, path: Path) -> str:
+    """How a missing file or folder of `dataset` can be had; `path`: what the key stands for."""
     dataset, source = config.dataset, config.dataset.clips.download
     if key == "raw":
         return "list the archives of the download in dataset.archives"
@@ -128,7 +132,7 @@ def _other_ways(config: Config, key: str) -> str:
         return "set it to detect"
     if key in ("train_json", "valid_json") and dataset.format == "sailvos":
         raw = shlex.quote(str(dataset.raw or "RAW"))
-        out = shlex.quote(str(getattr(dataset, key)))
+        out = shlex.quote(str(path))
         return f"create it from the raw masks: `vatrack annotate --raw {raw} --out {out}`"
     return "put it there"
 
@@ -158,9 +162,9 @@ def _named(key: str, path: Path, other: str, is_folder: bool = False) -> Check:
     """
     what: Literal["file", "folder"] = "folder" if is_folder else "file"
     lost, fix = "every command that reads it", f"correct {key} in the config, or {other}"
-    if not (path.is_dir() if is_folder else path.is_file()):
-        return Check(key, "fails", f"{path}: {no_such(path, what)}", lost, fix)
     try:
+        if not (path.is_dir() if is_folder else path.is_file()):
+            return Check(key, "fails", f"{path}: {no_such(path, what)}", lost, fix)
         if is_folder:
             empty = next(iter(os.scandir(path)), None) is None
         else:

@@ -33,8 +33,7 @@ def needed_space(config: Config) -> dict[str, int]:
     sizes = {}
     annotated = (results / "annotations").is_dir()
     if not annotated:
-        files = (dataset.train_json, dataset.valid_json)
-        sizes["annotations"] = ANNOTATIONS * sum(_size(file) for file in files if file)
+        sizes["annotations"] = ANNOTATIONS * sum(map(_size, dataset.annotation_files(raw).values()))
     if not (results / "clips").is_dir() and _copies(dataset, raw, results):
         sizes["clips"] = sum(_frames(raw))
     if any(sizes.values()) or annotated or raw.is_dir():

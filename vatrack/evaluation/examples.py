@@ -22,15 +22,11 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import (
-    check_target,
-    create_text,
-    read_json,
-    scratch_directory,
-    write_json,
-)
+from vatrack.common.files import check_target, create_text, scratch_directory, write_json
 from vatrack.common.json_types import Json
+from vatrack.common.locks import filling
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.value_files import read_json
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
 
@@ -142,17 +138,18 @@ def _add_files(made: Path, out: Path) -> None:
         InputError: a file there is another one; nothing is moved.
     """
     new = []
-    for path in sorted(path for path in made.rglob("*") if path.is_file()):
-        target = out / path.relative_to(made)
-        if not target.exists():
-            new.append((path, target))
-        elif target.is_dir() or not filecmp.cmp(path, target, shallow=False):
-            raise InputError(
-                f"{target}: has other content than this example and would be lost; choose another "
-                "folder with --out, or delete it"
-            )
-    for path, target in new:
-        shutil.move(path, check_target(target))
+    with filling(out):
+        for path in sorted(path for path in made.rglob("*") if path.is_file()):
+            target = out / path.relative_to(made)
+            if not target.exists():
+                new.append((path, target))
+            elif target.is_dir() or not filecmp.cmp(path, target, shallow=False):
+                raise InputError(
+                    f"{target}: has other content than this example and would be lost; choose "
+                    "another folder with --out, or delete it"
+                )
+        for path, target in new:
+            shutil.move(path, check_target(target))
 
 
 def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) -> Iterator[Json]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.mask_forms import encode, rectangle
+from vatrack.common.mask_forms import rectangle
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.rle import box_of
+from vatrack.common.rle import box_of, encode
 from vatrack.data.fields import is_box, problem, read_masks
 from vatrack.exchange.listing import Listing
 

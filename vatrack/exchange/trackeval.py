@@ -12,8 +12,8 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, refuse_other_files, write_json
-from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MaskType
+from vatrack.common.rle import decode
 from vatrack.evaluation.io.ground_truth import read_objects
 from vatrack.exchange.listing import Listing
 from vatrack.exchange.tracks import Track
@@ -81,7 +81,7 @@ def _true_tracks(listing: Listing, mask_type: MaskType) -> list[dict[str, Any]]:
         track["iscrowd"] |= int(objects.crowd[row])
         track["segmentations"][frame] = {
             "size": images.size[image].tolist(),
-            "counts": decode_runs(objects.masks.counts[row]),
+            "counts": decode(objects.masks.counts[row]),
         }
         track["bboxes"][frame] = objects.box[row].tolist()
         track["areas"][frame] = float(objects.area[row])

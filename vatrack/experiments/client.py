@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from vatrack.common.errors import InputError, VatrackError
 from vatrack.common.files import atomic_path
 from vatrack.common.locks import locked, patience
+from vatrack.common.seen import seen
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
 
@@ -205,7 +206,7 @@ def _relocate(database: Path, known: str, location: str) -> None:
     MLflow keeps them absolute, so it would create the old folder again.
     """
     old, new = (Path(unquote(urlsplit(address).path)) for address in (known, location))
-    if known == location or old.name != ARTIFACTS or (old.exists() and not new.exists()):
+    if known == location or old.name != ARTIFACTS or (seen(old.exists) and not new.exists()):
         return
     with closing(sqlite3.connect(database, timeout=60)) as store, store:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):

@@ -17,9 +17,9 @@ from pathlib import Path
 from vatrack.common.colours import COLOURS
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
 from vatrack.common.progress import duration
 from vatrack.common.user import user_name
+from vatrack.common.value_files import read_json
 from vatrack.config import Method, RunConfig
 from vatrack.evaluation.key_metrics import KEY_METRICS
 from vatrack.experiments.identity import modified

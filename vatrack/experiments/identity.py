@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import same_file, write_json
+from vatrack.common.seen import seen
+from vatrack.common.value_files import read_json
 from vatrack.runs.folder import RunFolder
 
 
@@ -46,17 +48,18 @@ def begin(folder: Path, resume: bool) -> Identity:
     """
     if resume:
         return _write(folder, replace(identify(folder), status=None, ended=None))
-    return _write(folder, Identity(uuid.uuid4().hex, _path(folder), _now()))
+    new = Identity(uuid.uuid4().hex, str(folder.resolve()), int(time.time() * 1000))
+    return _write(folder, new)
 
 
 def end(folder: Path, status: str) -> None:
     """Notes that the training has ended: FINISHED, FAILED or KILLED."""
-    _write(folder, replace(identify(folder), status=status, ended=_now()))
+    _write(folder, replace(identify(folder), status=status, ended=int(time.time() * 1000)))
 
 
 def identify(folder: Path) -> Identity:
     """The identity of a run's folder; written down where it is new or the folder was moved."""
-    known, here = read_identity(folder), _path(folder)
+    known, here = read_identity(folder), str(folder.resolve())
     if known and known.folder == here:
         return known
     writable = os.access(folder, os.W_OK, effective_ids=True)
@@ -86,14 +89,6 @@ def modified(path: Path) -> int:
     return int(path.stat().st_mtime * 1000)
 
 
-def _now() -> int:
-    return int(time.time() * 1000)
-
-
-def _path(folder: Path) -> str:
-    return str(folder.resolve())
-
-
 def _write(folder: Path, identity: Identity) -> Identity:
     write_json(RunFolder(folder).mlflow, asdict(identity), indent=2)
     return identity
@@ -101,7 +96,7 @@ def _write(folder: Path, identity: Identity) -> Identity:
 
 def _is_copy(folder: Path, known: Identity) -> bool:
     original = Path(known.folder)
-    if not original.is_dir() or original.samefile(folder):  # moved, or one folder by two paths
+    if not seen(original.is_dir) or same_file(original, folder):  # moved, or one by two paths
         return False
     found = read_identity(original)
     return found is not None and found.uuid == known.uuid

@@ -20,14 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.growing_text import changed_at
 from vatrack.config import RunConfig
-from vatrack.experiments.client import (
-    StoreError,
-    first_line,
-    import_client,
-    sqlite_path,
-    store_uri,
-)
+from vatrack.experiments.client import first_line, import_client, sqlite_path, store_uri
 from vatrack.experiments.identity import begin, end, read_identity
 from vatrack.experiments.store import Summary, run_config, sync
 from vatrack.runs.folder import RunFolder
@@ -78,7 +73,7 @@ class ExperimentLog:
             _warn(first_line(error), "the run is logged only to its folder")
             return None
         log = cls(out)
-        try:
+        with _only_told(out):
             if _left_to_others(run, out):
                 _warn(
                     "a SQLite store cannot be written from jobs on several machines",
@@ -87,11 +82,6 @@ class ExperimentLog:
                 )
             else:
                 log.upload(run, trains=True)
-        except ImportError:
-            rest = f"once it is installed, {_command(out)} uploads the run"
-            _warn("MLflow is not installed", rest)
-        except InputError as error:
-            _warn(str(error), f"{_command(out)} uploads the run then")
         return log
 
     def upload(self, run: RunConfig, trains: bool) -> None:
@@ -101,8 +91,7 @@ class ExperimentLog:
             trains: this process trains the run; it also measures the machine where the config says.
 
         Raises:
-            ImportError: MLflow is not installed.
-            InputError: see `store_uri`.
+            InputError: see `store_uri`. MLflow, where it is missing or broken, raises anything.
         """
         # Here: a data loader's worker that is forked amid an import may wait for ever.
         import_client(store_uri(self._folder, run))
@@ -138,26 +127,18 @@ class ExperimentLog:
             _warn(self._failure, rest)
 
     def _work(self) -> None:
-        sent, wait, closing = [0, 0], 0.0, False
+        run, sent, wait, closing = RunFolder(self._folder), [0, 0], 0.0, False
         while not closing:
             closing = self._closing.wait(wait)
-            begun, found = time.monotonic(), self._changed()
+            begun = time.monotonic()
+            found = [changed_at(path) for path in (run.mlflow, run.metrics_log)]
             if closing and self._monitor:
                 self._monitor.finish()
-            if found[0] and (closing or found != sent):
+            if found[0] and (closing or found != sent):  # no training without mlflow.json
                 self._attempt()
                 sent = [0, 0] if self._failure else found
             # A store that does not answer in time is left alone the longer for it.
             wait = max(self.pause, (time.monotonic() - begun) / self.share)
-
-    def _changed(self) -> list[int]:
-        """When mlflow.json (0: no training has begun) and metrics.jsonl were changed, in ns."""
-        times = [0, 0]
-        run = RunFolder(self._folder)
-        for index, path in enumerate((run.mlflow, run.metrics_log)):
-            with suppress(OSError):
-                times[index] = path.stat().st_mtime_ns
-        return times
 
     def _attempt(self) -> None:
         """Calls `sync`; warns when an outage begins, and tells its end."""
@@ -185,10 +166,10 @@ class ExperimentLog:
 
 
 @contextmanager
-def watch(run: RunConfig, out: Path) -> Iterator[None]:
+def uploading(run: RunConfig, out: Path) -> Iterator[None]:
     """Copies the run while its job is waited for, where the job leaves that to others."""
     log = ExperimentLog(out)
-    with suppress(ImportError, InputError):  # the job says it
+    with _only_told(out), suppress(InputError):  # which the job says
         if run.mlflow.enabled and _cluster_with_file(run, out):
             log.upload(run, trains=False)
     try:
@@ -209,9 +190,22 @@ def log_evaluation(folder: Path) -> None:
         # Evaluations are many jobs at a time; the end of the workflow sends what they leave.
         if run.mlflow.enabled and not _left_to_others(run, folder):
             sync(folder)
-    except (InputError, StoreError, ImportError, OSError) as error:
+    except Exception as error:
         rest = f"{_command(folder)} uploads them"
         _warn(first_line(error), f"the MLflow run of {folder} has no metrics yet; {rest}")
+
+
+@contextmanager
+def _only_told(folder: Path) -> Iterator[None]:
+    """Whatever keeps the upload from beginning is a warning, and goes no further."""
+    later = f"{_command(folder)} uploads the run"
+    try:
+        yield
+    except ImportError:
+        _warn("MLflow is not installed", f"once it is installed, {later}")
+    except Exception as error:  # a refused path, or an MLflow that is broken, in whatever way
+        problem = str(error) if isinstance(error, InputError) else first_line(error)
+        _warn(problem, f"{later} then")
 
 
 def _command(folder: Path) -> str:

@@ -125,8 +125,11 @@ def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[
         )
 
 
-def check_server(uri: str, port: int) -> None:
+def check_server(uri: str, port: int) -> socket.socket:
     """Refuses what `become_server` could not show.
+
+    Returns:
+        What keeps other calls of this from the port until the server has it, as long as it is open.
 
     Raises:
         InputError: it is of another type, there is no such file, or the port is in use.
@@ -141,19 +144,27 @@ def check_server(uri: str, port: int) -> None:
         raise InputError(
             f"{path}: no such store; train first, or create it with `vatrack mlflow-sync RUN...`"
         )
+    hold = socket.socket(socket.AF_UNIX)
     with socket.socket() as probe:  # another server there would answer instead
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
+            if sys.platform == "linux":  # a name without a file, which ends with its process
+                hold.bind(f"\0vatrack mlflow-ui {port}")
         except OSError as error:
             raise InputError(
                 f"--port {port}: {error.strerror}; use another port, for example --port "
                 f"{port + 1 if port < 65535 else 5000}"
             ) from None
+    return hold
 
 
-def become_server(uri: str, port: int) -> NoReturn:
-    """Replaces this process by MLflow's server for a store; `links` has prepared both."""
+def become_server(uri: str, port: int, hold: socket.socket) -> NoReturn:
+    """Replaces this process by MLflow's server for a store that `links` has prepared.
+
+    `hold` is from `check_server`.
+    """
+    hold.set_inheritable(True)
     # The links stay in view: no line for each request, nor advice for MLflow's own authors.
     os.environ.setdefault("UVICORN_ACCESS_LOG", "false")
     ignored = "ignore:starlette.middleware.wsgi is deprecated"

@@ -13,8 +13,7 @@ from pycocotools import mask as coco_mask
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, create_text
 from vatrack.common.json_types import Json
-from vatrack.common.mask_forms import decode_runs, encode
-from vatrack.common.rle import box_of
+from vatrack.common.rle import box_of, decode, encode
 from vatrack.data.fields import NEEDED, is_flag, read_masks, shown
 from vatrack.importers.dataset import FIX, Dataset, Object
 
@@ -197,9 +196,9 @@ def _area(counts: bytes, size: Size) -> int:
 
 def _merge(first: bytes, second: bytes, size: Size, *, intersect: bool = False) -> bytes:
     codes = [{"size": list(size), "counts": counts} for counts in (first, second)]
-    return encode(decode_runs(coco_mask.merge(codes, intersect=intersect)["counts"]))
+    return encode(decode(coco_mask.merge(codes, intersect=intersect)["counts"]))
 
 
 def _complement(counts: bytes) -> bytes:
-    runs = decode_runs(counts)
+    runs = decode(counts)
     return encode(runs[1:] if runs[0] == 0 else [0, *runs])

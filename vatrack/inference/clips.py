@@ -14,7 +14,7 @@ from vatrack.config import RunConfig
 from vatrack.data.frames import Frame
 from vatrack.data.input_frames import FrameDataset, pinned
 from vatrack.data.loading import load_in_order
-from vatrack.inference.predictor import Predictor, TrackedFrame
+from vatrack.inference.predictor import FramePredictor, TrackedFrame
 from vatrack.models.detector import Detector
 from vatrack.models.prepared import prepare
 
@@ -42,8 +42,10 @@ def predict_frames(
     pin = pinned if device.type == "cuda" else None
     loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute, pin=pin)
     inputs = ((number, item) for (number, _), item in zip(frames, loaded, strict=True))
-    tracked = Predictor(model, run.inference, device, run.compute).track(inputs)
-    found = ordered_map(_encode, tracked, _mask_workers(run, device), run.inference.mask_threshold)
+    tracked = FramePredictor(model, run.inference, device, run.compute).track(inputs)
+    workers, threshold = _mask_workers(run, device), run.inference.mask_threshold
+    fewer = f"lower compute.mask_workers (now {workers}; 0: none)"
+    found = ordered_map(_encode, tracked, workers, threshold, fewer)
     yield from (with_category_ids(predictions, category_ids) for predictions in found)
 
 

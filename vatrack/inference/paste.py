@@ -20,28 +20,10 @@ from torch.nn.functional import grid_sample
 from vatrack.common.rle import encode_runs
 
 
-def paste(
-    masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5
-) -> npt.NDArray[np.bool_]:
-    """Bitmaps (n, H, W) of n masks.
-
-    Args:
-        masks: (n, m, m) probabilities; `boxes`: (n, 4) in pixels of the frame; both on the CPU.
-        size: height and width of the frame.
-    """
-    result = np.zeros((len(masks), *size), bool)
-    for target, mask, box in zip(result, masks, boxes.tolist(), strict=True):
-        x, y = _axes(box, size, _reach(mask, threshold))
-        grid = np.stack(np.broadcast_arrays(x.grid, y.grid[:, None]), axis=-1)
-        if grid.size:
-            target[y.start : y.stop, x.start : x.stop] = _sample(mask, grid) >= threshold
-    return result
-
-
 def paste_codes(
     masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5
 ) -> list[bytes]:
-    """Compressed run-length codes of the bitmaps that `paste` gives.
+    """Compressed run-length codes of n masks.
 
     No bitmap of a frame is made: run lengths come from the window of each box, sampled column by
     column as the code wants it.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -27,7 +27,7 @@ from vatrack.common.files import (
 )
 from vatrack.common.gpus import claimed
 from vatrack.common.parallel import available_cores, ordered_streams
-from vatrack.common.progress import counted_progress
+from vatrack.common.progress import counted_progress, progress
 from vatrack.common.run_files import SETTINGS_FILE
 from vatrack.common.shards import Shard
 from vatrack.common.text_files import no_such
@@ -40,8 +40,6 @@ from vatrack.models.prepared import prepare
 from vatrack.weights.checkpoint import Checkpoint, load, restored
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 def write_predictions(predictions: Iterable[dict[str, Any]], out: Path) -> int:
@@ -144,14 +142,16 @@ def predict_files(
     if processes == 0:
         processes = 1 if device.type == "cuda" else available_cores()
     frames = sum(map(len, clips))
-    with _own_gpu(device, shard) as device, counted_progress("predict", frames) as advance:
+    with _own_gpu(device, shard) as device, ExitStack() as stack:
         if processes is not None and min(processes, len(clips)) > 1:
             del weights  # each process reads its own
             share = _Share(run, checkpoint, images, min(processes, len(clips)), ids, device)
             units = [[clip] for clip in clips]
+            advance = stack.enter_context(counted_progress("predict", frames))
             lines = ordered_streams(_start, share, units, share.processes, advance)
         else:
-            lines = _counted(_Clips(run, checkpoint, images, device, ids, weights)(clips), advance)
+            predicted = _Clips(run, checkpoint, images, device, ids, weights)(clips)
+            lines = progress(predicted, "predict", frames)
             del weights  # the network shares their memory or, on a GPU, has a copy
         with _threads(None if processes is None else 1):
             count = _write_lines(chain.from_iterable(lines), out)
@@ -249,9 +249,3 @@ def _threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _counted(frames: Iterable[T], advance: Callable[[], None]) -> Iterator[T]:
-    for lines in frames:
-        yield lines
-        advance()

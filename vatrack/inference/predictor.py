@@ -109,7 +109,7 @@ class _Batch:
     ids: list[Tensor]
 
 
-class Predictor:
+class FramePredictor:
     """Runs a network and a tracker over the frames of videos, in order.
 
     Memory does not grow with the number of frames.

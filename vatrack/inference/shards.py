@@ -17,8 +17,6 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import (
     atomic_path,
     create_text,
-    open_text,
-    read_json,
     refuse_same_file,
     require_lines,
     sha256_of,
@@ -27,7 +25,8 @@ from vatrack.common.files import (
 )
 from vatrack.common.run_files import SETTINGS_FILE
 from vatrack.common.shards import Shard, complete, is_numbered
-from vatrack.common.text_files import no_such
+from vatrack.common.text_files import no_such, open_text
+from vatrack.common.value_files import read_json
 
 # What must be the same in all shards.
 DIFFERS = {

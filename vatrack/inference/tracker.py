@@ -33,7 +33,7 @@ class _Backdrops:
 
 
 @dataclass(frozen=True)
-class Tracked:
+class TrackedRows:
     """`rows` (k,) indices of the kept detections, best score first; `ids` (k,) their track ids.
 
     Id -1: no track; -2: matched, but the score is not above the object score.
@@ -54,7 +54,7 @@ class QuasiDenseTracker:
 
     def update(
         self, boxes: Tensor, scores: Tensor, labels: Tensor, embeddings: Tensor, frame: int
-    ) -> Tracked:
+    ) -> TrackedRows:
         """Gives track ids to the detections of a frame; one without detections leaves everything as
         it is (quirk I10).
 
@@ -65,7 +65,7 @@ class QuasiDenseTracker:
         """
         if len(scores) == 0:
             empty = torch.zeros(0, dtype=torch.int64)
-            return Tracked(empty.to(scores.device), empty)
+            return TrackedRows(empty.to(scores.device), empty)
         order = scores.argsort(descending=True)
         overlap = _overlap_with_better(boxes[order])
         limit = torch.where(
@@ -85,7 +85,7 @@ class QuasiDenseTracker:
         ids[new] = torch.arange(self.tracks_so_far, self.tracks_so_far + count)
         self.tracks_so_far += count
         self._remember(ids, boxes[rows], labels, embeddings, frame)
-        return Tracked(rows, ids)
+        return TrackedRows(rows, ids)
 
     def _match(self, scores: Tensor, labels: Tensor, embeddings: Tensor) -> Tensor:
         ids = torch.full((len(scores),), NO_TRACK, dtype=torch.int64)

@@ -112,6 +112,7 @@ def ask_once(question: str, signals: Signals) -> bool | None:
     """
     # A process group is what Ctrl-C reaches.
     path = Path(tempfile.gettempdir()) / f"vatrack-{os.getuid()}-{os.getpgrp()}.answer"
+    _remove_old_answers(path)
     try:
         shared = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:
@@ -130,6 +131,14 @@ def ask_once(question: str, signals: Signals) -> bool | None:
             return found
     finally:
         os.close(shared)
+
+
+def _remove_old_answers(own: Path) -> None:
+    """Removes what earlier commands of this user left, which nobody reads any more."""
+    for path in own.parent.glob(f"vatrack-{os.getuid()}-*.answer"):
+        with suppress(OSError):
+            if path != own and time.time() - path.lstat().st_mtime > 10 * ANSWER_SECONDS:
+                path.unlink()
 
 
 def _ask(question: str, signals: Signals) -> bool | None:

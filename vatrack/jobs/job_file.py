@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
 from vatrack.common.locks import held, locked
 from vatrack.common.user import user_name
+from vatrack.common.value_files import read_json
 from vatrack.jobs.interrupt import Interrupted, never, pause
 from vatrack.jobs.local import LocalJob
 from vatrack.jobs.slurm import SlurmJob, find_slurm_job

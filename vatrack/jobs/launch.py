@@ -25,7 +25,7 @@ from vatrack.jobs.job_file import JobFile, SubmittedJob
 from vatrack.jobs.local import LocalJob, parents, start_time
 from vatrack.jobs.slurm import SlurmJob
 from vatrack.jobs.submit import JobCall, JobResult, check_launcher, process_count, submit
-from vatrack.jobs.wait import Files, JobFailed, failed, result, show, watch
+from vatrack.jobs.wait import Files, JobFailed, failed, follow_job, result, show
 
 __all__ = ["JobFailed", "run_in_job"]
 
@@ -87,7 +87,7 @@ def run_in_job(
                 shown,
                 f"job {known.id} ({known.cluster}) has completed; using its result",
             )
-        elif not watch(job, files, shown, signals.came):
+        elif not follow_job(job, files, shown, signals.came):
             if _interrupted(job, launcher, signals, shown):
                 JobFile(folder).collected(known)
             sys.exit(128 + int(signals.number or signal.SIGINT))

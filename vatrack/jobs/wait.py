@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import pickle
 import stat
 import time
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from vatrack.common.growing_text import GrowingText
 from vatrack.jobs.local import LocalJob
 from vatrack.jobs.slurm import SlurmJob
 from vatrack.jobs.submit import JobResult
@@ -42,34 +42,8 @@ def show(stream: TextIO, line: str) -> None:
         pass
 
 
-class Log:
-    """A growing text file that is copied line by line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._offset = 0
-        self._rest = ""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def copy(self, stream: TextIO, last: bool) -> None:
-        """Writes the lines that came since the last call, submitit's own left out.
-
-        Args:
-            last: also one without an end.
-        """
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._offset)
-                new = file.read()
-        except FileNotFoundError:
-            return
-        self._offset += len(new)
-        *lines, self._rest = (self._rest + self._decoder.decode(new, final=last)).split("\n")
-        if last and self._rest:
-            lines.append(self._rest)
-        shown = [line for line in lines if not line.startswith(OWN_LINES)]
-        if shown:
-            show(stream, "\n".join(shown))
+def _without_own(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith(OWN_LINES)]
 
 
 class Files:
@@ -81,14 +55,15 @@ class Files:
         self.submitted = Path(JobPaths(folder, job_id).submitted_pickle)
         self._tasks = [JobPaths(folder, job_id, task) for task in range(tasks)]
 
-    def logs(self) -> list[Log]:
+    def logs(self) -> list[GrowingText]:
         """What the first process prints; the others print the same or nothing."""
-        return [Log(Path(self._tasks[0].stdout)), Log(Path(self._tasks[0].stderr))]
+        return [GrowingText(path) for path in (self._tasks[0].stdout, self._tasks[0].stderr)]
 
     def results(self) -> list[tuple[str, JobResult | str] | None]:
         """What each process left.
 
-        ("success", result), ("error", traceback), or None where it has not ended by itself.
+        ("success", result), ("error", traceback), or None where it has not ended by itself, or
+        what it left cannot be read.
         """
         return [self._result(Path(task.result_pickle)) for task in self._tasks]
 
@@ -97,7 +72,9 @@ class Files:
         try:
             with path.open("rb") as file:
                 outcome, value = pickle.load(file)
-        except (OSError, EOFError, pickle.UnpicklingError):  # not there, or not whole
+        # Not there, not whole, or of another version, with classes that are elsewhere now:
+        # unpickling may raise anything then.
+        except Exception:
             return None
         return outcome, value
 
@@ -117,7 +94,7 @@ class Files:
         ]
         path = Path((failed or self._tasks)[0].stderr)
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        lines = [line for line in lines if line.strip() and not line.startswith(OWN_LINES)]
+        lines = [line for line in _without_own(lines) if line.strip()]
         return (lines[-1] if lines else "it left no error message"), path
 
 
@@ -132,20 +109,21 @@ def _bad_input(result: tuple[str, JobResult | str] | None) -> bool:
     return failed(result) and isinstance(result[1], JobResult)  # type: ignore[index]
 
 
-def watch(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
+def follow_job(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
     """Copies a job's log to `stream` until the job has ended or `interrupted`.
 
     Returns whether it has ended.
     """
     logs = files.logs()
-    news, failed_since = "", None
+    news, failed_since, told = "", None, False
     while not interrupted():
         results = files.results()
         # What one of several processes left when it failed may be of a start before this one.
         complete = None not in results and (len(results) == 1 or not any(map(failed, results)))
         ended = complete or job.over()
         for log in logs:
-            log.copy(stream, last=ended)
+            if lines := _without_own(log.lines(last=ended)):
+                show(stream, "\n".join(lines))
         if job.news != news:
             news = job.news
             show(stream, f"job {job.id}: {news}")
@@ -153,10 +131,11 @@ def watch(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool
             return True
         # The others may wait for ever for the one that failed. (srun sees that itself where its
         # process broke off.)
-        if any(map(failed if isinstance(job, LocalJob) else _bad_input, results)):
+        if any(map(failed if isinstance(job, LocalJob) else _bad_input, results)) and not told:
             failed_since = failed_since or time.monotonic()
             if time.monotonic() - failed_since > PEER_SECONDS:
-                job.end(seconds=5)
+                # Once; where SLURM refuses, again after as long.
+                told, failed_since = job.end(seconds=5), None
         time.sleep(POLL_SECONDS)
     return False
 

@@ -22,6 +22,7 @@ from vatrack.models.memory_order import channels_last
 
 _LARGEST_ERROR = 1e-4  # of numbers about 1, in the test of the operators
 _PROCESSOR = Path("/proc/cpuinfo")
+_INTEL = "GenuineIntel"
 _FEW_ROWS = 16
 _FULL_WIDTH = 26  # family of AMD's processors
 
@@ -43,13 +44,15 @@ def available() -> bool:
 
 def _mkl_is_slow() -> bool:
     """Whether the processor has AVX-512, and its maker is not Intel."""
-    return bool(_processor()) and "GenuineIntel" not in _processor()
+    return bool(_processor()) and _INTEL not in _processor()
 
 
 @cache
-def twice_as_fast() -> bool:
-    """Whether oneDNN's products take half the time of MKL's: all of AVX-512's width is computed at
-    once (AMD from Zen 5 on)."""
+def full_width() -> bool:
+    """Whether products compute all of AVX-512's width at once: MKL's on Intel's processors,
+    oneDNN's on AMD's from Zen 5 on."""
+    if _INTEL in _processor():
+        return True
     family = re.search(r"cpu family\s*: (\d+)", _processor())
     return available() and family is not None and int(family[1]) >= _FULL_WIDTH
 

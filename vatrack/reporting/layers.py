@@ -16,11 +16,11 @@ from scipy.optimize import linear_sum_assignment
 
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import boxes_of, iou, measure
+from vatrack.common.value_files import read_json
 from vatrack.data.fields import mask_types_of, problem
 from vatrack.evaluation.io.checks import list_of
 from vatrack.evaluation.io.gaps import warn_of_gaps

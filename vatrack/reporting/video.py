@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from vatrack.common.arguments import check_type, several
+from vatrack.common.arguments import check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
@@ -67,13 +67,13 @@ class DrawSettings:
         for part in self.parts:
             if part not in PARTS:
                 raise InputError(unknown("part of a drawing", part, PARTS))
-        if self.line_width is None:
-            return
-        check_type("the line width", self.line_width, Integral)
-        if not 1 <= self.line_width <= 100:
-            raise InputError(
-                f"the line width is {counted(self.line_width, 'pixel')}; it must be 1 to 100"
-            )
+        if self.line_width is not None:
+            check_type("the line width", self.line_width, Integral)
+            if not 1 <= self.line_width <= 100:
+                raise InputError(
+                    f"the line width is {counted(self.line_width, 'pixel')}; it must be 1 to 100"
+                )
+        make_plain(self)
 
 
 class Trails:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.reporting.sheet import evenly
 
 FILE = "views.json"

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, read_json, refuse_other_files, write_json
+from vatrack.common.files import atomic_directory, refuse_other_files, write_json
 from vatrack.common.scores import check_score
+from vatrack.common.value_files import read_json
 from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting import sheet

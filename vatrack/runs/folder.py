@@ -11,7 +11,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
 from vatrack.common.numbers_in_names import numbered
 from vatrack.common.run_files import (
     CONFIG_FILE,
@@ -19,6 +19,7 @@ from vatrack.common.run_files import (
     PREDICTIONS_FILE,
     SETTINGS_FILE,
 )
+from vatrack.common.value_files import read_json
 from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
 from vatrack.runs.metrics_file import is_number, read_metrics
@@ -128,11 +129,26 @@ class RunFolder:
         """The folders that a training makes."""
         return (self.checkpoints, self.validations, self.faults, self.state)
 
+    @property
+    def _derived(self) -> tuple[Path, ...]:
+        """What later stages make of a training, the metrics first."""
+        return (
+            self.metrics, self.details, self.evaluation, self.selection, self.best_checkpoint,
+            self.predictions, self.inference, self.overlay, self.overlay_video, self.views,
+        )  # fmt: skip
+
     def clear(self) -> None:
-        """Removes what an earlier training left: it must not be chosen as this one's best."""
+        """Removes what an earlier training left, and what was made of it.
+
+        Neither must be taken for this one's.
+        """
         self.start_weights.unlink(missing_ok=True)
-        for leftover in self._made:
-            shutil.rmtree(leftover, ignore_errors=True)
+        # Where no training has noted its environment, files of these names are somebody's own.
+        for leftover in (*self._made, *(self._derived if self.environment.exists() else ())):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
     def remove_half_written(self) -> None:
         """Removes what a killed training was writing when it ended."""
@@ -184,7 +200,8 @@ class RunFolder:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Moves what a training with other settings made to complete_N/ or interrupted_N/.
+        """Moves a training with other settings to complete_N/ or interrupted_N/, and what later
+        stages made of it.
 
         Who changed a key by mistake can bring it back. The differences are logged.
 
@@ -200,9 +217,10 @@ class RunFolder:
         while (kept := self.path / f"{state}_{number}").exists():
             number += 1
         kept.mkdir()
-        # What says that it is complete goes first: without the rest it must not be found.
-        texts = (self.config, self.start_weights, self.metrics_log)
-        for path in (self.training, *self._made, *texts):
+        # What says that it is complete goes first: without the rest it must not be found. The
+        # environment goes last: with it, `clear` removes what is left of the rest.
+        texts = (self.config, self.start_weights, self.metrics_log, self.environment)
+        for path in (self.training, *self._derived, *self._made, *texts):
             if path.exists():
                 path.rename(kept / path.name)
         logger.info(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 
 LARGEST = 1e300  # of a number in a file of metrics
 

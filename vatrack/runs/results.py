@@ -6,10 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import no_such
+from vatrack.common.value_files import read_yaml
 from vatrack.config import load_run_config
 from vatrack.runs.folder import RunFolder
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, read_json, require_json, write_json
+from vatrack.common.files import naming_full_disk, require_json, write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import no_such
+from vatrack.common.value_files import read_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
@@ -111,7 +112,6 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     """
     folder, out = RunFolder(run), Path(out)
     require_json(out, "the choice is")
-    # A run that was repeated with fewer epochs may still hold validations of the longer one.
     epochs = folder.read_training()["epochs"]
     if not selection.metric and not folder.config.is_file():
         raise InputError(
@@ -119,11 +119,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
             "set selection.metric"
         )
     metric = selection.metric or default_metric(folder, load_run_config(folder.config).method)
-    values = {
-        epoch: value
-        for epoch, value in validation_values(folder, metric).items()
-        if epoch <= epochs
-    }
+    values = validation_values(folder, metric)
     if not values:
         raise InputError(
             f"{folder.validations}: no epoch was validated; set training.validate_from to {epochs} "

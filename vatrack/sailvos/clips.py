@@ -6,29 +6,19 @@ It is built from the raw tree by linking or copying; raw frames are never change
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import logging
 import os
 import shutil
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import (
-    atomic_directory,
-    check_target,
-    naming_full_disk,
-    read_json,
-    refuse_other_files,
-    write_json,
-)
+from vatrack.common.files import check_replaced, refuse_other_files
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import (
     FORMS,
@@ -41,6 +31,7 @@ from vatrack.common.images import (
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.layout import CLIP_MARK, list_folder
+from vatrack.sailvos.resumed_tree import NOTE, resumed_tree
 from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
 logger = logging.getLogger(__name__)
@@ -48,8 +39,6 @@ logger = logging.getLogger(__name__)
 # Why a hard link may be impossible: another file system, one without links, no permission, too many
 # links to one file.
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-# Says in a half-made tree what it is made from.
-NOTE = ".made-from.json"
 KEPT = "kept from an earlier run"
 
 # Of what frames can become, what one of it is called.
@@ -90,9 +79,9 @@ def build_clip_tree(
 ) -> ClipTree:
     """Builds the tree of clips in folder `out`, whole or not at all.
 
-    Frames are written beside `out` first. When the program is killed, the next call with the same
-    input resumes there; files that an earlier tree at `out` holds already (modes copy and png) are
-    taken over.
+    Frames are written beside `out` first. After an error or when the program is killed, the next
+    call resumes there; files that an earlier tree at `out` holds already (modes copy and png) are
+    taken over. Frames whose raw file is another one now, or was changed, are made anew.
 
     Args:
         raw: raw tree; the frames of a clip come from the video named before `__`, or by the whole
@@ -105,19 +94,22 @@ def build_clip_tree(
         processes: processes that place frames side by side.
 
     Raises:
-        InputError: a frame is missing or broken, or `out` holds something else than a tree of
-            clips.
+        InputError: a frame is missing or broken, `out` holds something else than a tree of clips,
+            or another process is making it.
+        OSError: the disk is full (nothing is kept then), or fails.
     """
     raw, out = Path(raw), Path(out)
     given = read_structure(structure)
     clips = usable_clips(given)
     require_frames(raw, map(source_video, clips), structure)
-    _check_target(out, raw)
+    target = _check_target(out, raw)
     jobs = list(_find_frames(raw, clips, mode, structure))
-    digest = hashlib.sha256(json.dumps(clips, sort_keys=True).encode()).hexdigest()
     made: Counter[str] = Counter()
-    with _resumed_folder(out, {"raw": str(raw.resolve()), "clips": digest, "mode": mode}) as folder:
-        placed = ordered_map(_put_clip, jobs, processes, (folder, out, mode))
+    sources = {
+        f"{job.clip}/images/{name}": source for job in jobs for name, source in job.frames.items()
+    }
+    with resumed_tree(target, mode, sources) as folder:
+        placed = ordered_map(_put_clip, jobs, processes, (folder, mode))
         for counts in progress(placed, "building clip folders", len(jobs)):
             if mode == "hardlink" and counts[COPIES] and not made[COPIES]:
                 logger.warning(
@@ -184,51 +176,41 @@ def _list_frames(folder: Path) -> dict[str, str]:
     }
 
 
-def _put_clip(job: Job, shared: tuple[Path, Path, str]) -> Counter[str]:
+def _put_clip(job: Job, shared: tuple[Path, str]) -> Counter[str]:
     """Puts the frames of one clip into the new tree; says how many in which way."""
-    new, old, mode = shared
-    folder, before = new / job.clip / "images", old / job.clip / "images"
+    tree, mode = shared
+    folder = tree / job.clip / "images"
     folder.mkdir(parents=True, exist_ok=True)
     # Plain text: for millions of frames, making a Path of each costs more than linking it.
-    return Counter(
-        _put(source, f"{folder}/{name}", f"{before}/{name}", mode)
-        for name, source in job.frames.items()
-    )
+    return Counter(_put(source, f"{folder}/{name}", mode) for name, source in job.frames.items())
 
 
-def _put(source: str, target: str, before: str, mode: str) -> str:
-    """Makes the file `target` of the raw frame `source` and says how.
-
-    `before` is the same file in an earlier tree.
-    """
+def _put(source: str, target: str, mode: str) -> str:
+    """Makes the file `target` of the raw frame `source` and says how."""
     if mode == "png":
-        return _write(source, target, before, _convert, "converted to PNG")
+        return _write(source, target, _convert, "converted to PNG")
     check_image(Path(source))
     if mode == "copy":
-        return _write(source, target, before, shutil.copyfile, COPIES)
+        return _write(source, target, shutil.copyfile, COPIES)
     link, how = (os.symlink, "symbolic links") if mode == "symlink" else (os.link, "hard links")
     try:
         link(source, target)
     except FileExistsError:  # resumes where another call was killed
-        if _is_current(target, source):
+        if _is_whole(target, source):
             return KEPT
         Path(target).unlink()
-        return _put(source, target, before, mode)
+        return _put(source, target, mode)
     except OSError as error:
         if error.errno not in _NO_LINK or mode == "symlink":
             raise
-        return _write(source, target, before, shutil.copyfile, COPIES)
+        return _write(source, target, shutil.copyfile, COPIES)
     return how
 
 
-def _write(source: str, target: str, before: str, make: Callable[[str, str], Any], how: str) -> str:
-    """Writes `target` whole or not at all, unless an earlier run has written the same."""
-    if _is_current(target, source):
+def _write(source: str, target: str, make: Callable[[str, str], Any], how: str) -> str:
+    """Writes `target` whole or not at all, unless it is there."""
+    if _is_whole(target, source):
         return KEPT
-    if _is_current(before, source):
-        with suppress(OSError):
-            os.link(before, target)
-            return KEPT
     folder, _, name = target.rpartition("/")
     temporary = f"{folder}/.{name}"
     make(source, temporary)
@@ -236,15 +218,11 @@ def _write(source: str, target: str, before: str, make: Callable[[str, str], Any
     return how
 
 
-def _is_current(path: str, source: str) -> bool:
-    """Whether a file of its own is at `path`, whole, and newer than the last change of `source`."""
+def _is_whole(path: str, source: str) -> bool:
+    """Whether a whole frame is at `path`, a file of its own and no link to `source`."""
     try:
-        found, raw = os.lstat(path), Path(source).stat()
-        if (
-            not stat.S_ISREG(found.st_mode)
-            or os.path.samestat(found, raw)
-            or found.st_mtime_ns < raw.st_ctime_ns
-        ):
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode) or os.path.samestat(found, Path(source).stat()):
             return False
         check_image(Path(path))
     except (OSError, InputError):
@@ -256,42 +234,13 @@ def _convert(source: str, target: str) -> None:
     write_image(Path(target), read_image(Path(source)))
 
 
-@contextmanager
-def _resumed_folder(out: Path, made_from: dict[str, str]) -> Iterator[Path]:
-    """A folder beside `out` that becomes `out` when the block succeeds and is removed otherwise.
-
-    Where the program was killed, the folder is still there: with the same `made_from` it is used
-    again.
-    """
-    folder = out.parent / f".{out.name}.partial"
-    if folder.exists() and not _made_from(folder, made_from):
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with naming_full_disk(out):
-            write_json(folder / NOTE, made_from)
-            yield folder
-            (folder / NOTE).unlink()
-            with atomic_directory(out) as empty:
-                os.replace(folder, empty)
-    except Exception:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _made_from(folder: Path, wanted: dict[str, str]) -> bool:
-    try:
-        return bool(read_json(folder / NOTE) == wanted)
-    except InputError:
-        return False
-
-
-def _check_target(out: Path, raw: Path) -> None:
-    """The old tree at `out` will be removed: it must be one, and must not hold the raw frames."""
+def _check_target(out: Path, raw: Path) -> Path:
+    """`check_replaced` of a tree of clips; it must not hold the raw frames."""
     if raw.resolve().is_relative_to(out.resolve()):
         raise InputError(
             f"{out}: contains the raw frames, which are never changed; choose another folder for "
             "the clips"
         )
-    check_target(out, folder=True)
-    refuse_other_files(out, lambda path: path.parts[1:-1] == ("images",))
+    target = check_replaced(out)
+    refuse_other_files(out, lambda path: path.parts[1:-1] == ("images",) or path == Path(NOTE))
+    return target

@@ -17,11 +17,12 @@ import numpy as np
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import refuse_same_file, scratch_directory, unpacked
+from vatrack.common.files import refuse_same_file, scratch_directory
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
+from vatrack.common.text_files import unpacked
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.form_files import (
     SEPARATOR,
@@ -89,7 +90,7 @@ def convert_files(
         refuse_same_file(out, dataset.raw)
     data = read_official(official)
     numbers = category_numbers(data, dataset.class_list)
-    plan = plan_clips(data, read_structure(structure))
+    plan = plan_clips(data, read_structure(structure), structure)
     if not len(plan.images):
         raise InputError(
             f"{official}: none of its images is in a clip of {structure}; give files of the same "

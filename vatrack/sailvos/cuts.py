@@ -11,8 +11,9 @@ import cv2
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import ConfigError, InputError
-from vatrack.common.files import read_json, require_json, write_json
+from vatrack.common.files import require_json, write_json
 from vatrack.common.progress import progress
+from vatrack.common.value_files import read_json
 from vatrack.config.dataset import ClipsConfig
 from vatrack.data.known_forms import INDEX, SCORES, wants
 from vatrack.sailvos.content import Image, read_images, score_frames

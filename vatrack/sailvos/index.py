@@ -9,10 +9,11 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, require_json, write_json
+from vatrack.common.files import require_json, write_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import SUFFIXES
 from vatrack.common.similar import meant
+from vatrack.common.value_files import read_json
 from vatrack.data.fields import first_problem
 from vatrack.data.known_forms import INDEX, OFFICIAL, wants
 from vatrack.sailvos.layout import list_folder, list_videos, safe_name

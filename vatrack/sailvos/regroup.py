@@ -57,7 +57,9 @@ class ClipPlan:
     instances: Ints
 
 
-def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> ClipPlan:
+def plan_clips(
+    official: Official, structure: Mapping[str, Sequence[str]], structure_file: Path
+) -> ClipPlan:
     """Orders official frames and annotations by clips (spec 1.3).
 
     Clips come in the order of the official list of videos, then of their frames; those of videos
@@ -69,13 +71,14 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
 
     Args:
         structure: clip name to file names; suffixes are not compared.
+        structure_file: where it was read, for messages.
 
     Raises:
         InputError: an annotation would be lost (quirk D9), a frame is in two clips, or a clip names
             a frame that the annotations do not have.
     """
     source = official.path
-    clips = _frames_of_clips(official, structure)
+    clips = _frames_of_clips(official, structure, structure_file)
     images = official.images
     videos: list[Json] = []
     frames: list[Json] = []
@@ -87,8 +90,8 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
             taken = [row for row in rows if clip_of[row]]
             if taken:
                 raise InputError(
-                    f"clip {clip}: its frame {images[taken[0]]['file_name']} is also in another "
-                    "clip; keep one of them"
+                    f"{structure_file}: clip {clip}: its frame {images[taken[0]]['file_name']} is "
+                    "also in another clip; keep one of them"
                 )
             clip_of[rows] = number
             whole[rows] = is_whole
@@ -125,7 +128,7 @@ def regroup(annotation: Json, clip: int, instance: int) -> Json:
 
 
 def _frames_of_clips(
-    official: Official, structure: Mapping[str, Sequence[str]]
+    official: Official, structure: Mapping[str, Sequence[str]], structure_file: Path
 ) -> dict[str, list[tuple[str, list[int]]]]:
     """For every video its clips by first frame, each with the rows of its images by `frame_id`."""
     source = official.path
@@ -139,21 +142,22 @@ def _frames_of_clips(
         if frames is None:
             continue
         if not files:
-            raise InputError(f"clip {clip}: has no frames; remove it from the clip dictionary")
+            raise InputError(f"{structure_file}: clip {clip}: has no frames; remove it")
         rows = []
         for file in files:
             stem = Path(file).stem
             if stem not in frames:
                 raise InputError(
-                    f"clip {clip}: its frame {file} is not in {source}; use clips and annotations "
-                    "of the same data"
+                    f"{structure_file}: clip {clip}: its frame {file} is not in {source}; use "
+                    "clips and annotations of the same data"
                 )
             rows.append(frames[stem])
         if len(set(rows)) != len(rows):
             # The same name with two suffixes is one frame.
             twice = Counter(Path(file).stem for file in files).most_common(1)[0][0]
             raise InputError(
-                f"clip {clip}: its frame {twice} is listed more than once; keep one of them"
+                f"{structure_file}: clip {clip}: its frame {twice} is listed more than once; keep "
+                "one of them"
             )
         clips[source_video(clip)].append(
             (clip, sorted(rows, key=lambda row: official.images[row]["frame_id"]))

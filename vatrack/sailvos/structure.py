@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.data.known_forms import STRUCTURE, wants
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
 

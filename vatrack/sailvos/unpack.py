@@ -14,17 +14,12 @@ from pathlib import Path
 from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import (
-    check_target,
-    opened_folder,
-    require_json,
-    scratch_directory,
-    write_json,
-)
+from vatrack.common.files import check_target, require_json, scratch_directory, write_json
 from vatrack.common.frame_folders import few
 from vatrack.common.images import is_frame
-from vatrack.common.locks import try_locked
+from vatrack.common.locks import only_run
 from vatrack.common.progress import byte_progress
+from vatrack.common.signals import saying_what_is_kept
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.sailvos.archives.members import read_members
 from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, Notes, OutputTree
@@ -55,7 +50,7 @@ class Unpacked:
     def __str__(self) -> str:
         done = [f"{counted(number, 'file')} {fate}" for fate, number in self.files.items()]
         if self.complete:
-            note = f"recorded in {self.notes}; remove it to check them again"
+            note = f"noted in {self.notes}; remove it to check them again"
             done.append(f"{counted(self.complete, 'archive')} already complete ({note})")
         return (
             f"unpacked {counted(self.archives, 'archive')} into {self.out}: {', '.join(done)}; "
@@ -95,21 +90,17 @@ def unpack(
     if summary:
         require_json(Path(summary), "the record is")
     opened = open_archives(archives)
-    check_target(out, folder=True).mkdir(exist_ok=True)
-    with opened_folder(out) as folder, try_locked(folder) as alone:
-        if not alone:
-            raise InputError(f"{out}: another run is unpacking there; wait until it ends")
+    kept = f"unpacked files are kept in {out}"
+    with only_run(check_target(out, folder=True), out, "unpacking"), saying_what_is_kept(kept):
         notes = Notes(out, strip)
         todo = [archive for archive in opened if not notes.find(archive)]
         _check_space(todo, out, notes)
-        total = sum(archive.bytes_to_read for archive in todo)
         with (
             scratch_directory(out / f"{RESERVED}-files") as scratch,
-            byte_progress("unpacking", total) as advance,
+            byte_progress("unpacking", sum(each.bytes_to_read for each in todo)) as advance,
         ):
             files = _run(todo, OutputTree(out, scratch, strip), notes, advance, workers)
-    folders = [path / "images" for path in out.iterdir() if not is_clutter(path.name)]
-    videos = [path for path in folders if path.is_dir()]
+    videos = [path for path in out.glob("*/images/") if not is_clutter(path.parent.name)]
     frames = sum(is_frame(path.name) for video in videos for path in video.iterdir())
     if not videos:
         logger.warning(
@@ -146,36 +137,35 @@ def _run(
     """Threads do: checksums, decompression and writing leave the interpreter to others."""
     stop, counts = threading.Event(), Counter({WRITTEN: 0})
 
-    def watch(count: int) -> None:
+    def proceed(count: int) -> None:
         if stop.is_set():
             raise CancelledError
         advance(count)
 
     with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(_unpack_archive, archive, tree, watch): archive for archive in todo}
+        jobs = {pool.submit(_unpack_archive, archive, tree, proceed): archive for archive in todo}
         try:
             for job in as_completed(jobs):
                 files, size = job.result()
                 notes.note(jobs[job], files[WRITTEN] + files[EXISTED], size)
                 counts.update(files)
-        except BaseException:
+        finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-            raise
     return counts
 
 
 def _unpack_archive(
-    archive: Archive, tree: OutputTree, watch: Callable[[int], None]
+    archive: Archive, tree: OutputTree, advance: Callable[[int], None]
 ) -> tuple[Counter[str], int]:
     """What became of how many files, and the bytes of those that are there now."""
     counts, size = Counter[str](), 0
     for volume in archive.volumes:
-        volume.compare_checksum(watch)
+        volume.compare_checksum(advance)
     if archive.shows_damage_late:
-        for _ in read_members(archive, watch):
+        for _ in read_members(archive, advance):
             pass
-    for member in read_members(archive, watch):
+    for member in read_members(archive, advance):
         if fate := tree.add(member):
             counts[fate] += 1
             size += member.info.size * (fate in (WRITTEN, EXISTED))

@@ -15,7 +15,6 @@ from vatrack.runs.select import best_epoch, selection_metric, validation_values
 from vatrack.training.faults import NotFinite
 from vatrack.training.recovery import Recovery
 from vatrack.training.schedule import learning_rate
-from vatrack.training.step import base_rate
 from vatrack.training.validation import validate
 from vatrack.weights.checkpoint import save
 
@@ -76,12 +75,12 @@ class Epochs:
 
     def _validate(self, epoch: int, iterations: int) -> None:
         run, recovery, folder = self.run, self.recovery, self.recovery.folder
-        best = recovery.updater.best_weights
+        model = recovery.updater.validated_model
         if recovery.group.first:
-            save(folder.checkpoint(epoch), best, run, epoch)
+            save(folder.checkpoint(epoch), model, run, epoch)
         with recovery.stop.at_once():
             metrics = validate(
-                best, run, self.valid, self.images, recovery.group, epoch, folder.validation(epoch)
+                model, run, self.valid, self.images, recovery.group, epoch, folder.validation(epoch)
             )
         if metrics is not None:
             recovery.progress.validations = _keep_checkpoints(run, folder)
@@ -112,7 +111,11 @@ def _loaded(
 def _rate(run: RunConfig, iteration: int, iterations_per_epoch: int) -> float:
     settings = run.training
     return learning_rate(
-        base_rate(run), settings.schedule, iteration, iterations_per_epoch, settings.epochs
+        settings.optimizer.learning_rate,
+        settings.schedule,
+        iteration,
+        iterations_per_epoch,
+        settings.epochs,
     )
 
 

@@ -141,7 +141,14 @@ class Recovery:
         """Obeys a signal that came while the next batch does not come."""
         if self.group.count == 1:
             self.between_steps()
-        self.stop.obey(self.stop.requested)  # the others wait inside of a step
+        # The others wait inside of a step, and only all together can save. (This process may be one
+        # that only warns.)
+        logger.warning(
+            "stopped by signal %d without saving, because a data-loading process does not respond; "
+            "run the same command again to resume from the last saved state",
+            self.stop.requested,
+        )
+        self.stop.obey(self.stop.requested)
 
     def after_fault(self, fault: Fault, index: BatchIndex, iteration: int, rate: float) -> None:
         """Writes what is known of a fault and takes its batch out of the training.

@@ -55,7 +55,7 @@ class Updater:
             self.network = DistributedDataParallel(model, device_ids=devices)
 
     @property
-    def best_weights(self) -> Detector:
+    def validated_model(self) -> Detector:
         """The network that is validated and kept: the running mean where there is one."""
         if self.mean is None:
             return self.model
@@ -185,7 +185,7 @@ def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:
     """
     settings = run.training.optimizer
     parameters = [p for p in model.parameters() if p.requires_grad]
-    rate = base_rate(run)
+    rate = settings.learning_rate
     if settings.name == "sgd":
         return torch.optim.SGD(
             parameters,
@@ -195,11 +195,6 @@ def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:
             fused=True,
         )
     return torch.optim.AdamW(parameters, rate, weight_decay=settings.weight_decay, fused=True)
-
-
-def base_rate(run: RunConfig) -> float:
-    """The learning rate of a resolved config."""
-    return run.training.optimizer.learning_rate
 
 
 def pair_seeds(seed: int, index: BatchIndex, pairs: Sequence[int]) -> list[int]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.files import read_json, scratch_directory
+from vatrack.common.files import scratch_directory
+from vatrack.common.parallel import killed
 from vatrack.common.shards import Shard
+from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_inputs
@@ -78,7 +81,10 @@ def validate(
             run.dataset.video_limit,
             maker=f"epoch {epoch}",
         )
-        evaluate_inputs(inputs, out, workers)
+        try:
+            evaluate_inputs(inputs, out, workers)
+        except BrokenProcessPool as error:
+            raise killed(f"lower launcher.cpus (now {run.launcher.cpus})") from error
     processes.wait()
     return read_json(out)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vatrack.common.image_headers import AGAIN, BadImage, has_unnamed_alpha, read_header
+from vatrack.common.image_headers import RECOPY, BadImage, has_unnamed_alpha, read_header
 from vatrack.common.images import read_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -58,7 +58,7 @@ def check_chunk(frames: Sequence[Frame], mode: Mode) -> Findings:
 
 def detail_of(error: BadImage, path: Path) -> str:
     """What is wrong with a frame, without its path and the fix that its finding has."""
-    return error.without(path).removesuffix(f"; {AGAIN}")
+    return error.without(path).removesuffix(f"; {RECOPY}")
 
 
 def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:

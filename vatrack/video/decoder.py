@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import av.video.frame
     import av.video.stream
 
+MOST_DAMAGED = 1000  # packets; more is noise, not a video
 HDR = {16: "PQ", 18: "HLG"}  # values of the transfer characteristic
 
 
@@ -34,6 +36,9 @@ class Decoder:
 
     def __init__(self, source: Source) -> None:
         self.container = open_container(source)
+        self._decoded = 0  # frames, also those before the start
+        self._jumped = False  # frames before the start were not decoded
+        self._end = 0.0  # of the last packet, in seconds of the stream
         try:
             self.stream = self._choose(source)
             self.properties = self._describe(source)
@@ -53,12 +58,12 @@ class Decoder:
             raise InputError(why_not(source))
         if not streams:
             sound = ", only sound" if self.container.streams.audio else ""
-            raise InputError(f"{source.address}: contains no video{sound}; give a video file")
+            raise InputError(f"{source.shown}: contains no video{sound}; give a video file")
         stream = streams[0]
         context: object = stream.codec_context  # None where the codec is unknown: PyAV would crash
         if context is None:
             raise InputError(
-                f"{source.address}: unknown frame format (damaged, or a codec that FFmpeg does not "
+                f"{source.shown}: unknown frame format (damaged, or a codec that FFmpeg does not "
                 "support); convert it to H.264"
             )
         stream.thread_type = "AUTO"
@@ -66,7 +71,7 @@ class Decoder:
 
     def _describe(self, source: Source) -> Properties:
         """Decodes up to the first frame, which alone tells size, rotation and colours."""
-        stream, address = self.stream, source.address
+        stream, address = self.stream, source.shown
         self._frames = self._decode()
         first = next(self._frames, None)
         if first is None:
@@ -113,27 +118,37 @@ class Decoder:
         import av
 
         self._damaged = 0
+        self._broken: str | None = None  # what ended the source before its end
         packets = self.container.demux(self.stream)
-        while True:
+        while self._damaged <= MOST_DAMAGED:
             try:
                 packet = next(packets, None)
-                if packet is None:
-                    return
+            except (av.error.FFmpegError, ValueError) as error:
+                self._broken = getattr(error, "strerror", None) or str(error)
+                with contextlib.suppress(av.error.FFmpegError, ValueError):
+                    yield from self.stream.decode(None)  # what still waits in the decoder
+                return
+            if packet is None:
+                return
+            if packet.pts is not None and packet.duration:
+                end = float((packet.pts + packet.duration) * packet.time_base)
+                self._end = max(self._end, end)
+            try:
                 yield from packet.decode()
             except av.error.EOFError:
                 return
             except (av.error.FFmpegError, ValueError):
                 self._damaged += 1
-                if self._damaged > 1000:  # noise, not a video
-                    return
+        self._broken = counted(self._damaged, "damaged packet")
 
     def frames(self, start_s: float) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
-        decoded: Iterator[av.video.frame.VideoFrame] = _chain(self._first, self._frames)
+        decoded: Iterator[av.video.frame.VideoFrame] = chain([self._first], self._frames)
         begin = self._first.time or 0.0
         if start_s > 1.0 and self.properties.form == "file":
             decoded = self._seek(begin + start_s) or decoded
         step = float(1 / self.properties.rate)
         for frame in decoded:
+            self._decoded += 1
             time_s = None if frame.time is None else frame.time - begin
             # Times must grow: players and evaluations take them as an order.
             if self._last is not None and (time_s is None or time_s <= self._last):
@@ -149,7 +164,7 @@ class Decoder:
 
         with contextlib.suppress(av.error.FFmpegError):
             self.container.seek(int(time_s * 1e6))
-            self._frames = self._decode()
+            self._frames, self._jumped = self._decode(), True
             return self._frames
         return None
 
@@ -172,28 +187,26 @@ class Decoder:
     def ended(self) -> None:
         """Compares what was read with what was claimed."""
         known = self.properties
+        is_file = known.form == "file"
         known.damaged = self._damaged
-        if known.form != "file":
-            return
-        short = (
-            known.duration_s is not None
-            and self._last is not None
-            and self._last + 3 / float(known.rate) < known.duration_s
-        )
-        # A wrong count alone, or a last frame that is shown for long, is no damage. Matroska and
-        # WebM have no count, but say how many bytes there are.
+        # A last frame that is shown for long ends with its packet.
+        end = max(self._last or 0.0, self._end - (self._first.time or 0.0))
+        short = known.duration_s is not None and end + 3 / float(known.rate) < known.duration_s
+        # A wrong count alone is no damage. Matroska and WebM have no count, but say how many bytes
+        # there are.
         if known.count_header:
-            missing = known.count_read < known.count_header
+            missing = self._jumped or self._decoded < known.count_header
         else:
-            missing = lacks_bytes(Path(known.source))
-        known.truncated = known.damaged > 0 or (short and missing)
+            missing = is_file and lacks_bytes(Path(known.source))
+        known.truncated = bool(self._broken or (short and missing) or (is_file and known.damaged))
         if known.truncated:
-            used = counted(known.count_header or known.count_read, "frame")
-            if known.count_header:
-                used = f"{known.count_read} of {used}"
-            known.notes.append(
-                f"{known.source}: truncated or damaged; using the {used} that could be read"
-            )
+            what = "truncated or damaged"
+            if not is_file:  # a stream or camera: lost packets alone are usual
+                what = f"broke off ({self._broken})" if self._broken else "broke off"
+            used = counted(known.count_read, "frame")
+            if known.count_header and known.count_read == self._decoded and not self._jumped:
+                used = f"{known.count_read} of {counted(known.count_header, 'frame')}"
+            known.notes.append(f"{known.source}: {what}; using the {used} that could be read")
 
     def close(self) -> None:
         self.container.close()
@@ -201,10 +214,3 @@ class Decoder:
 
 def _has_alpha(frame: av.video.frame.VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
-
-
-def _chain(
-    first: av.video.frame.VideoFrame, rest: Iterator[av.video.frame.VideoFrame]
-) -> Iterator[av.video.frame.VideoFrame]:
-    yield first
-    yield from rest

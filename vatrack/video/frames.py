@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vatrack.common.arguments import check_number, check_type
+from vatrack.common.arguments import check_number, check_type, make_plain
 from vatrack.common.errors import InputError
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where files or a device say nothing
@@ -92,9 +92,10 @@ class Selection:
             )
         if self.step < 1:
             raise InputError(f"the frame step is {self.step}; it must be 1 or more")
+        make_plain(self)
 
 
-def check_image(frame: str, image: Any) -> None:
+def check_array(frame: str, image: Any) -> None:
     """Raises InputError where an image is not uint8 [H, W, 3].
 
     Args:

@@ -42,7 +42,7 @@ def open_container(source: Source) -> av.container.InputContainer:
     name = container.format.name
     if source.form == "file" and any(text in name for text in NO_VIDEO):
         container.close()
-        what = name_format(_head(source)) or "no video"
+        what = name_format(_head(source)) or "an image or text"
         raise InputError(f"{source.address}: is {what}, not a video; give a video")
     return container
 
@@ -80,8 +80,8 @@ def _camera(number: str) -> tuple[str, str]:
 def why_not(source: Source, error: Exception | None = None) -> str:
     """Why a source cannot be read, and what to do, for messages."""
     if source.form != "file":
-        text = getattr(error, "strerror", None) or error
-        return f"{source.address}: cannot be opened ({text}); check the address and the network"
+        text = getattr(error, "strerror", None) or str(error).replace(source.address, source.shown)
+        return f"{source.shown}: cannot be opened ({text}); check the address and the network"
     head = _head(source)
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free"):
         return (

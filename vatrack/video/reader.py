@@ -75,7 +75,7 @@ class Reader:
                 length = self.properties.duration_s
                 known = f" (it lasts {length:.2f} s)" if length else ""
                 where = f" between start and end time{known}; choose other times"
-            raise InputError(f"{self.source.address}: no frames{where or '; give another video'}")
+            raise InputError(f"{self.source.shown}: no frames{where or '; give another video'}")
 
 
 class _Files:
@@ -86,7 +86,7 @@ class _Files:
         first = read_image(self.files[0])
         rate = rate or DEFAULT_RATE
         self.properties = Properties(
-            source.address,
+            source.shown,
             source.form,
             first.shape[1],
             first.shape[0],

@@ -4,6 +4,7 @@ stream."""
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +21,19 @@ from vatrack.common.run_files import CONFIG_FILE, METRICS_LOG_FILE
 from vatrack.common.text_files import no_such, read_text
 
 Form = Literal["file", "frames", "camera", "stream"]
+Word = str | os.PathLike[str] | int  # what names a source
 
 LIST_SUFFIX = ".txt"
 # Images that this package does not read; elsewhere a suffix says nothing, the content decides.
 OTHER_IMAGES = (".tif", ".tiff", ".webp", ".heic", ".jp2", ".exr", ".dng")
+# Of the usual videos, for advice.
+VIDEO_SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
+    ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+)  # fmt: skip
 LONGEST_NAME = 80
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_USER = re.compile(rf"^({_SCHEME.pattern})[^/?#]*@", re.IGNORECASE)  # to the last @, as FFmpeg
 FRAME_FOLDERS = ("images", "frames", "img", "img1")
 
 
@@ -49,8 +58,13 @@ class Source:
         """Whether frames come when they are made, so that their number is unknown."""
         return self.form in ("camera", "stream")
 
+    @property
+    def shown(self) -> str:
+        """The address for people and files: without the user and password of a stream."""
+        return _USER.sub(r"\1", self.address)
 
-def find_sources(words: Sequence[str]) -> list[Source]:
+
+def find_sources(words: Sequence[Word]) -> list[Source]:
     """What the words name, in their order.
 
     A folder, a pattern or a list of images is one video; a pattern or a list of videos is as many.
@@ -58,7 +72,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     Args:
         words: each a video file, a folder of frames, a pattern (`frames/*.png`), a text file with
             one path a line (relative to it) of images, videos or folders of frames, a camera's
-            number, or an address (`rtsp://...`).
+            number (an int is always one), or an address (`rtsp://...`).
 
     Raises:
         InputError: a word names nothing, or nothing that is read.
@@ -82,13 +96,16 @@ def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
     return natural(path.name.casefold()), path.name
 
 
-def _sources(word: str) -> list[Source]:
-    if re.match(r"[a-z][a-z0-9+.-]*://", word, re.IGNORECASE):
-        return [Source(_name(re.sub(r"^\w+://([^/@]*@)?", "", word)), "stream", word)]
+def _sources(word: Word) -> list[Source]:
+    if not isinstance(word, str | os.PathLike):
+        return [_camera(int(word))]
+    word = os.fspath(word)
+    if _SCHEME.match(word):
+        return [Source(_name(_SCHEME.sub("", _USER.sub(r"\1", word))), "stream", word)]
     path = Path(word)
     if not path.exists():
         if word.isdecimal():
-            return [Source(f"camera{int(word)}", "camera", word)]
+            return [_camera(int(word))]
         if glob.has_magic(word):
             return _matches(word)
         raise InputError(f"{word}: no such file or folder; check the path")
@@ -97,6 +114,10 @@ def _sources(word: str) -> list[Source]:
     if path.suffix.lower() == LIST_SUFFIX:
         return _list(path)
     return _files([path], word, _name(path.stem))
+
+
+def _camera(number: int) -> Source:
+    return Source(f"camera{number}", "camera", str(number))
 
 
 def _folder(path: Path) -> Source:
@@ -113,9 +134,11 @@ def _folder(path: Path) -> Source:
         others = sorted({file.suffix for file in files if file.is_file() and file.suffix})
         if not others:
             raise InputError(f"{path}: contains no frames; give a folder with {FORMS} files")
+        fix = "give a folder of frames, or a video"
+        if videos := [suffix for suffix in others if suffix.lower() in VIDEO_SUFFIXES]:
+            fix = f"for videos, list them: '{path}/*{videos[0]}'"
         raise InputError(
-            f"{path}: contains no frames ({FORMS}), only {', '.join(others[:5])} files; for "
-            f"videos, list them: '{path}/*{others[0]}'"
+            f"{path}: contains no frames ({FORMS}), only {', '.join(others[:5])} files; {fix}"
         )
     return _frames(frames, str(path), _folder_name(path))
 

@@ -53,9 +53,10 @@ class VideoWriter:
         size: height and width of the frames, in pixels. Odd sides are padded by one pixel, since
             yuv420p has none; frames are never resized.
         rate: frames a second, for the encoder's sake: the times of the frames count.
-        encoder: see `_ENCODERS`; where OpenH264 is not there or refuses the size, VP9 is used.
+        encoder: see `_ENCODERS`; where it is not there or refuses the size, VP9 is used.
         sound: a video whose sound track is copied, or None.
         start_s: time of the source at which the file begins.
+        shown: what messages call the file; None: its path.
 
     Attributes:
         frames: written so far.
@@ -75,8 +76,10 @@ class VideoWriter:
         encoder: Encoder = "openh264",
         sound: Path | None = None,
         start_s: float = 0.0,
+        shown: str | None = None,
     ) -> None:
         import_av()
+        self._shown = shown or str(path)
         self.path, self.size, self.frames, self._start_s = path, size, 0, start_s
         self.sound_stop_s: float | None = None
         self._stack = ExitStack()
@@ -109,13 +112,13 @@ class VideoWriter:
                 problem = error
                 continue
             if encoder != wanted:
-                logger.info(
+                logger.warning(
                     "%s: the encoder %s is missing or does not support %s x %s pixels; using VP9",
-                    self.path, wanted, self.size[1], self.size[0],
+                    self._shown, wanted, self.size[1], self.size[0],
                 )  # fmt: skip
             return encoder, container, stream
         raise InputError(
-            f"{self.path}: no encoder can write it ({problem}); choose another --encoder"
+            f"{self._shown}: no encoder can write it ({problem}); choose another --encoder"
         )
 
     def _add_stream(

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from vatrack.config.classes import SAILVOS, ClassList, names_problem
+from vatrack.weights.formats import OURS
 
 # The layers whose shape goes with the number of classes.
 OUTPUT_LAYERS = ("fc_cls", "fc_reg", "conv_logits")
-OURS = "vatrack-"
 
 
 @dataclass(frozen=True)

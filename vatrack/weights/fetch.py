@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from vatrack.common.errors import ConfigError
 from vatrack.common.text_files import no_such
 from vatrack.config import Config, RunConfig
-from vatrack.config.training import HASHED_NAME, TrainingConfig
+from vatrack.config.training import HASH_DIGITS, HASHED_NAME, TrainingConfig
 
 if TYPE_CHECKING:
     from vatrack.common.download import Fetched
@@ -18,12 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FetchedWeights:
-    """What `fetch_weights` did with each file."""
+    """What `fetch_weights` did with each file.
+
+    Attributes:
+        files: those that have an address.
+        own: those that are there and have none, so that nothing says what should be in them.
+    """
 
     files: tuple[Fetched, ...]
+    own: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.files))
+        kept = [
+            f"{path} already exists, not verified (no address in training.weights_urls ends in "
+            f"{path.name})"
+            for path in self.own
+        ]
+        return "\n".join([*map(str, self.files), *kept])
 
 
 def require_start(run: RunConfig) -> None:
@@ -51,7 +62,7 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
 
     A file comes from the address of `training.weights_urls` that ends in its name, and its sha256
     must begin with the digits at the end of that name, as torch.hub has it. One that is there is
-    checked and kept.
+    kept, and checked if it has an address.
 
     Args:
         tries, wait: see `vatrack.common.download.fetch`.
@@ -78,19 +89,26 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
                 f"{path}: {no_such(path, 'file')}, and no address in training.weights_urls ends in "
                 f"{path.name}; put the file there, add its address, or correct the name",
             )
-    return FetchedWeights(
-        tuple(
-            fetch(url, None, checksum(path.name), path, tries=tries, wait=wait)
-            for path, url in addresses.items()
-            if url is not None
+    files = tuple(
+        fetch(
+            url,
+            None,
+            hash_in_name(path.name),
+            path,
+            fewest_digits=HASH_DIGITS,
+            tries=tries,
+            wait=wait,
         )
+        for path, url in addresses.items()
+        if url is not None
     )
+    return FetchedWeights(files, tuple(path for path, url in addresses.items() if url is None))
 
 
-def checksum(name: str) -> str:
+def hash_in_name(name: str) -> str:
     """The first digits of a file's sha256, from the end of its name.
 
-    Example: `checksum("resnet50-0676ba61.pth") == "0676ba61"`
+    Example: `hash_in_name("resnet50-0676ba61.pth") == "0676ba61"`
     """
     match = HASHED_NAME.fullmatch(name)
     assert match, "the config refuses addresses without"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.config import Backbone, Method, RunConfig
+from vatrack.config import Backbone, Method, ModelConfig, RunConfig
+from vatrack.models.detector import build
 from vatrack.weights.initial import is_bare_backbone
 from vatrack.weights.tensors import BACKBONE, weights_in
 from vatrack.weights.transfer import describe_shape
@@ -41,7 +44,7 @@ def recognise_method(
     Raises:
         InputError: it holds no network of one of the methods.
     """
-    weights = weights_in(content, source, key=key).weights
+    weights = weights_in(content, source, _all_names(), key).weights
     methods, trunk = methods_of(weights), _trunk(weights, BACKBONE)
     tracks = "roi_head.track_head.fc_embed.weight" in weights
     if not methods or not tracks or trunk not in tuple(map(str, Backbone)):
@@ -52,6 +55,14 @@ def recognise_method(
             f"{next(iter(weights))}); give a checkpoint of one of them"
         )
     return tuple(map(Method, methods)), Backbone(trunk)
+
+
+@cache
+def _all_names() -> frozenset[str]:
+    """The names of the tensors of every method with every backbone: those of the largest."""
+    with torch.device("meta"):  # no memory, no random numbers
+        largest = build(Method.VATRACK_2BBOX, ModelConfig(), Backbone.RESNEXT101)
+    return frozenset(largest.state_dict())
 
 
 def remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:

@@ -37,17 +37,24 @@ from vatrack.weights.networks import methods_of, remedy
 from vatrack.weights.tensors import WeightFile, read_weights
 from vatrack.weights.transfer import Transfer, compare, is_counter
 
+WARNING = "warning: "  # begins a note on what a reader should check
 SHOWN = 5  # names of a group; all of them go into a file
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What `import_checkpoint` wrote: what went where, and how to say it."""
+    """What `import_checkpoint` wrote: what went where, and how to say it.
+
+    Attributes:
+        notes: of `text`, the lines on what was chosen, or what a reader should check: these begin
+            with `WARNING`.
+    """
 
     out: Path
     transfer: Transfer
     epoch: int
     text: str
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -133,14 +140,16 @@ def import_checkpoint(
             "effect on any result"
         )
     methods = methods_of(file.weights)
+    notes = []
     if run.method not in methods:
         shown = " or ".join(methods)
-        lines.append(
-            f"warning: the file has more heads than {run.method} and looks like {shown}; use "
+        notes.append(
+            f"{WARNING}the file has more heads than {run.method} and looks like {shown}; use "
             f"--method {methods[0]}"
         )
-    lines += [*file.notes, *_remarks(named, run.class_list), transfer.table()]
-    return Imported(out, transfer, epoch, "\n".join([*lines, *_names(transfer, out)]))
+    notes += [*file.notes, *_remarks(named, run.class_list)]
+    text = "\n".join([*lines, *notes, transfer.table(), *_names(transfer, out)])
+    return Imported(out, transfer, epoch, text, tuple(notes))
 
 
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
@@ -227,10 +236,10 @@ def _remarks(classes: ClassList | None, own: ClassList) -> Iterator[str]:
         if different:
             first = different[0]
             yield (
-                f"warning: the file has different names for {counted(len(different), 'class')}, "
+                f"{WARNING}the file has different names for {counted(len(different), 'class')}, "
                 f"first: number {first + 1}, {shown_name(classes.names[first])} instead of "
                 f"{shown_name(own.names[first])}; check that their order is the same, or give them "
-                "with --class"
+                "to `vatrack import-checkpoint` with --class"
             )
 
 

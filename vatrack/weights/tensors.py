@@ -82,7 +82,7 @@ def weights_in(
     }
     half = max(fits.values()) / 2
     order = sorted(groups, key=lambda name: (fits[name] < half, *_rank(name)))
-    name, prefix = _choose(groups, order, key, path)
+    name, prefix = _choose(groups, order, wanted, key, path)
     group = groups[name]
     found = {item: value for item, value in group.items() if isinstance(value, Tensor)}
     check_tensors(found, path)
@@ -181,19 +181,32 @@ def _nothing(content: Any) -> str:
 
 
 def _choose(
-    groups: Mapping[str, Mapping[str, Any]], order: list[str], key: str | None, path: Path
+    groups: Mapping[str, Mapping[str, Any]],
+    order: list[str],
+    wanted: Collection[str],
+    key: str | None,
+    path: Path,
 ) -> tuple[str, str | None]:
-    """The group to take, and the prefix where `key` names one."""
+    """The group to take, and the prefix where `key` names one; a tensor of the group has it."""
     if key is None:
         return order[0], None
     if key in groups:
         return key, None
-    prefix = key.rstrip(".") + "."
+    prefix = OLD_MEANS if key == OLD_MEANS else (key.rstrip(".") + ".").replace(COMPILED, "")
+    means = _old_means(wanted)
     for name in order:
-        if key == OLD_MEANS or any(str(item).startswith(prefix) for item in groups[name]):
-            return name, OLD_MEANS if key == OLD_MEANS else prefix
+        for item, value in groups[name].items():
+            plain = str(item).replace(COMPILED, "")
+            fits = item in means if key == OLD_MEANS else plain.startswith(prefix)
+            if fits and isinstance(value, Tensor):
+                return name, prefix
     shown = ", ".join(name or "(the top of the file)" for name in groups)
     raise InputError(f"{path}: --key {key}: not found; choose from {shown}")
+
+
+def _old_means(wanted: Collection[str]) -> dict[str, str]:
+    """The wanted names by those that OpenMMLab's EMAHook gives their running means."""
+    return {OLD_MEANS + name.replace(".", "_"): name for name in wanted}
 
 
 def _prefixes(names: Collection[str], wanted: Collection[str]) -> Counter[str]:
@@ -217,9 +230,9 @@ def _plain_names(
     found: Mapping[str, Tensor], wanted: Collection[str], chosen: str | None, path: Path
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Tensors by the names of the network, and what is to be said about that."""
+    means = _old_means(wanted)
     if chosen == OLD_MEANS:
-        goal = {OLD_MEANS + name.replace(".", "_"): name for name in wanted}
-        return {goal[name]: value for name, value in found.items() if name in goal}, []
+        return {means[name]: value for name, value in found.items() if name in means}, []
     notes: list[str] = []
     kept = [(name.replace(COMPILED, ""), value) for name, value in found.items()]
     if chosen is None:
@@ -238,10 +251,9 @@ def _plain_names(
     if front:
         shown = " and ".join(map(repr, front))
         notes.insert(0, f"removing the prefix {shown} from tensor names")
-    underscored = {OLD_MEANS + name.replace(".", "_") for name in wanted}
-    if means := sum(name in underscored for name in found):
+    if unused := sum(name in means for name in found):
         notes.append(
-            f"{counted(means, 'tensor')} beginning with {OLD_MEANS!r} not used (running means of "
+            f"{counted(unused, 'tensor')} beginning with {OLD_MEANS!r} not used (running means of "
             f"the others); to import those: `vatrack import-checkpoint --key {OLD_MEANS}`"
         )
     return weights, notes

@@ -18,6 +18,7 @@ from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
 from vatrack.config.reading import is_run
+from vatrack.config.renamed import with_new_names
 from vatrack.jobs.slurm import require_slurm
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
                 "file of the whole workflow, such as config/config.yaml"
             )
         layers.append(values)
-    return reduce(merged, [*layers, overrides], {})
+    return reduce(merged, [*layers, with_new_names(overrides, "--config")], {})
 
 
 def _check_name(key: str, value: Any) -> None:

@@ -84,8 +84,8 @@ class Plan:
         self.small = not (self.joint or dataset.raw) and frames <= SMALL_FRAMES
         self.archives = [str(archive.path) for archive in dataset.archives]
         self.unpacked = f"{self.root}/unpacked.json"
-        self.train_json = str(dataset.train_json or f"{self.raw_folder}/train.json")
-        self.valid_json = str(dataset.valid_json or f"{self.raw_folder}/valid.json")
+        files = dataset.annotation_files(Path(self.raw_folder))
+        self.train_json, self.valid_json = map(str, (files["train"], files["valid"]))
         structure = "whole" if self.joint else dataset.clips.structure
         self.cuts = [] if structure in ("detect", "whole") else [str(structure)]
         # Content changes are measured where they decide about the cuts, or the sheets show them.

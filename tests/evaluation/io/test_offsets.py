@@ -19,7 +19,7 @@ def test_a_ground_truth_is_split_alike_in_blocks_of_any_size(
     path.write_text(json.dumps(joint))
     head, expected = offsets.find_truth(path)
     for size in (64, 1000, 5000):
-        monkeypatch.setattr("vatrack.common.json_stream.TOGETHER", size)
+        monkeypatch.setattr("vatrack.common.json_stream.PARSED_TOGETHER", size)
         again, found = offsets.find_truth(path)
         assert again.heads == head.heads and found.keys() == expected.keys()
         for video, places in found.items():

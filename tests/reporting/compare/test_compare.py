@@ -100,6 +100,16 @@ def test_the_page_without_frames_says_so(pair: list[Path], tmp_path: Path) -> No
     assert (tmp_path / "out" / "compare.txt").read_text().count("clip_") == 2
 
 
+def test_frames_that_may_not_be_seen_only_keep_images_off_the_page(
+    pair: list[Path], tmp_path: Path, closed: Path
+) -> None:
+    config = yaml.safe_load((pair[0] / "config.yaml").read_text())
+    config["dataset"]["images"] = str(closed / "frames")
+    (pair[0] / "config.yaml").write_text(yaml.safe_dump(config))
+    found = compare_runs(pair, tmp_path / "out")
+    assert any("the frames (--images)" in note for note in found.notes)
+
+
 def test_names_from_files_are_escaped(tmp_path: Path) -> None:
     clips = {"<b>&": 50.0, "clip_2": 60.0}
     pair = [run(tmp_path / f"{name}/runs/vatrack__resnet18", clips) for name in ("<i>", "b")]
@@ -108,7 +118,9 @@ def test_names_from_files_are_escaped(tmp_path: Path) -> None:
     assert "<b>&" not in page and "<i>" not in page and "&lt;b&gt;&amp;" in page
 
 
-def test_the_page_shows_the_same_frames_of_each_run(pair: list[Path], tmp_path: Path) -> None:
+def test_the_page_shows_the_same_frames_of_each_run(
+    pair: list[Path], tmp_path: Path, closed: Path
+) -> None:
     files = write_set(tmp_path / "set")
     truth, images = files["ground_truth"], files["images"]
     for folder in pair:
@@ -124,10 +136,14 @@ def test_the_page_shows_the_same_frames_of_each_run(pair: list[Path], tmp_path: 
         assert page.count(f'alt="{column}, clip_3') == 2
     frame = found.drawn[0].frames[0].images
     assert frame[1] == frame[2]  # equal predictions
-    next((tmp_path / "set").rglob("clip_3/images/*.png")).unlink()
+    lost = next((tmp_path / "set").rglob("clip_3/images/*.png"))
+    lost.unlink()
     whole = ClipImages(clips=1, frames=99, ground_truth=truth, images=images)
     missing = compare_runs(pair, tmp_path / "out", clip_images=whole)
-    assert not missing.drawn and any("is missing" in note for note in missing.notes)
+    assert not missing.drawn
+    assert any(f"{lost} is missing or not accessible" in note for note in missing.notes)
+    lost.symlink_to(closed / "frame.png")
+    assert compare_runs(pair, tmp_path / "out", clip_images=whole).notes == missing.notes
 
 
 def test_without_details_the_metrics_remain(pair: list[Path]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.sailvos.annotate import annotate_files
 
 WIDTH, HEIGHT, FRAMES = 12, 8, 12

@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import Mini
 from tests.sailvos.annotate.raw_tree import run, write_small
 from vatrack import cli
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config import Config
 from vatrack.config.categories import CATEGORIES
 from vatrack.sailvos import annotate

@@ -13,9 +13,10 @@ import pytest
 
 from tests.conftest import Mini
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.config.categories import CATEGORIES
-from vatrack.sailvos.annotate.models import read_models
+from vatrack.sailvos.annotate.models import read_models, resolve_models
 from vatrack.synthetic.render import model_name
 
 LISTS = ("categories", "models", "videos", "images", "annotations")
@@ -61,6 +62,10 @@ BAD_MODELS: dict[str, tuple[str, str]] = {
         json.dumps({**OFFICIAL, "models": [{"id": 3, "category_id": 1}]}),
         "models, id 3: is not complete; give it a name, and an integer as id",
     ),
+    "same official id": (
+        json.dumps({**OFFICIAL, "models": [{"id": 3, "name": name} for name in "ab"]}),
+        "the id 3 is that of a and of b; give each model its own",
+    ),
 }
 
 
@@ -94,3 +99,12 @@ def test_models_of_a_large_official_json_are_read_from_its_head(mini: Mini, tmp_
     assert first == late
     assert first.models == official["models"]
     assert model_name(0, 0) in first.known
+
+
+def test_names_that_differ_only_by_case_are_one_model(tmp_path: Path) -> None:
+    """The raw data mixes the case; no id may be listed twice."""
+    (tmp_path / "m.csv").write_text(f"{CSV}prop_chair,chair,5\n")
+    table = resolve_models(["Prop_Chair", "prop_chair", "x"], read_models(tmp_path / "m.csv"))
+    chair = CATEGORIES.index("chair") + 1
+    assert table.known == {"Prop_Chair": (5, chair), "prop_chair": (5, chair)}
+    assert table.models == [{"id": 5, "name": "Prop_Chair", "category_id": chair}]

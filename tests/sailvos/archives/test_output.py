@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.sailvos.packing import (
-    RECORD,
+    NOTES,
     contents,
     do,
     pack,
@@ -67,7 +67,7 @@ def test_a_time_that_no_file_can_have(tmp_path: Path, mtime: float) -> None:
 
 UNSAFE = [
     *("/etc/passwd", "//host/share", "../x", "a/../../x", "a/..", "..\\x", "a\\b", "C:x"),
-    *("a\nb", "a\x1b[2Jb", "a\u202eb", "a/" * 101 + "b", RECORD, "a/.VATRACK-unpack-0.part"),
+    *("a\nb", "a\x1b[2Jb", "a\u202eb", "a/" * 101 + "b", NOTES, "a/.VATRACK-unpack-0.part"),
 ]
 
 
@@ -241,7 +241,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     told = rf"member 'a/images/000002.bmp': {target} already exists with other content; move it"
     for content in (b"mine", b"", b"\0" * 3000):
         target.write_bytes(content)
-        (out / RECORD).unlink(missing_ok=True)
+        (out / NOTES).unlink(missing_ok=True)
         with pytest.raises(InputError, match=told):
             do(out, path)
         assert target.read_bytes() == content
@@ -285,7 +285,7 @@ def test_a_name_twice(tmp_path: Path, second: bytes) -> None:
     assert contents(tmp_path / "out")["a"] == b"x"
 
 
-def test_a_damaged_record(tmp_path: Path) -> None:
+def test_damaged_notes(tmp_path: Path) -> None:
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     do(out, path)
     for text in [
@@ -293,8 +293,8 @@ def test_a_damaged_record(tmp_path: Path) -> None:
         *[f'{{"archives": {entries}}}' for entries in ("[]", '{"x": 1}', '{"x": {"bytes": 1}}')],
         *[f'{{"archives": {{"x": {{"files": 1, "bytes": {size}}}}}}}' for size in ('"1"', "null")],
     ]:
-        (out / RECORD).write_text(text)
-        with pytest.raises(InputError, match=rf"{RECORD}: is damaged; remove it and run again"):
+        (out / NOTES).write_text(text)
+        with pytest.raises(InputError, match=rf"{NOTES}: is damaged; remove it and run again"):
             do(out, path)
-    (out / RECORD).unlink()
+    (out / NOTES).unlink()
     assert "0 files written, 4 files already existed" in do(out, path)

@@ -84,6 +84,19 @@ def test_a_compressed_tar_is_no_volume() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["old", "bak", "gpg", "orig", "ab", "2024", "002", "20240131"])
+def test_alone_only_the_first_volume_is_one(tmp_path: Path, end: str) -> None:
+    """What another file is, its content tells."""
+    name = f"x.tar.{end}"
+    assert grouped(name) == [(name, [name])]
+    assert read(pack(tmp_path / "x.tar", video("a")).rename(tmp_path / name)) == video("a")
+    (tmp_path / name).write_bytes(b"neither" * 100)
+    with pytest.raises(InputError, match=rf"{name}: is neither a tar"):
+        read(tmp_path / name)
+    for first in ("aa", "AAA", "0", "1", "00", "001"):
+        assert grouped(f"x.tar.{first}") == [("x.tar", [f"x.tar.{first}"])]
+
+
 @pytest.mark.parametrize(
     ("names", "missing"),
     [

@@ -17,12 +17,13 @@ import orjson
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import scratch_directory, unpacked
+from vatrack.common.files import scratch_directory
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import Texts
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MaskType
+from vatrack.common.text_files import unpacked
 from vatrack.config.dataset import DatasetConfig
 from vatrack.config.methods import Method
 from vatrack.data.form_files import (

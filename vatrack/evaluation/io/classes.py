@@ -10,8 +10,8 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml
 from vatrack.common.run_files import PREDICTIONS_FILE, SETTINGS_FILE
+from vatrack.common.value_files import read_yaml
 from vatrack.config.classes import shown_name
 from vatrack.config.file_classes import FileClasses, no_class
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET

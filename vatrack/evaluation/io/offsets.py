@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import unpacked
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Ints
+from vatrack.common.text_files import unpacked
 from vatrack.data.fields import is_whole
 from vatrack.evaluation.ap.overlaps import group_rows
 from vatrack.evaluation.io.checks import all_known, integers

@@ -11,6 +11,7 @@ import cv2
 
 from vatrack.common.errors import InputError
 from vatrack.common.scores import check_score
+from vatrack.common.seen import seen
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.html import data_url
@@ -93,8 +94,8 @@ def draw_clips(
         frames = []
         for row in rows[evenly(len(rows), wanted.frames)].tolist():
             path = listed.file(row)
-            if not path.is_file():
-                return [], [f"the page has no images: {path} is missing"]
+            if not seen(path.is_file):  # it may be a link into another folder
+                return [], [f"the page has no images: {path} is missing or not accessible"]
             frame = listed.frame(row)
             columns: list[tuple[Sequence[Layer], dict[int, int] | None]] = [(true, None)]
             columns += zip(found, owners, strict=True)

@@ -12,7 +12,9 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml, sha256_of
+from vatrack.common.files import sha256_of
+from vatrack.common.seen import seen
+from vatrack.common.value_files import read_yaml
 from vatrack.reporting.curves import run_labels
 from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.runs.folder import RunFolder
@@ -86,8 +88,8 @@ def _read(letter: str, name: str, path: Path) -> Side:
         folder,
         run,
         kept,
-        ground_truth if ground_truth.is_file() else None,
-        images if images.is_dir() else None,
+        ground_truth if seen(ground_truth.is_file) else None,
+        images if seen(images.is_dir) else None,
     )
 
 

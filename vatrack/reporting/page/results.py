@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.files import read_json
 from vatrack.common.progress import duration
+from vatrack.common.value_files import read_json
 from vatrack.evaluation.key_metrics import (
     HIDDEN_IOU,
     HOTA,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.config.classes import SAILVOS, names_problem
 from vatrack.data.known_forms import DETAILS, wants
 from vatrack.reporting.tables.checks import TOLERANCE, Metrics, check_metrics

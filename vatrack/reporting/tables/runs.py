@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, load_run_config
 from vatrack.data.known_forms import METRICS, wants
 from vatrack.reporting.tables.checks import Metrics, check_metrics

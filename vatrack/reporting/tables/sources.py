@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml
 from vatrack.common.similar import unknown
 from vatrack.common.text_files import no_such
+from vatrack.common.value_files import read_yaml
 from vatrack.config import Backbone, Method
 from vatrack.runs.folder import RunFolder
 

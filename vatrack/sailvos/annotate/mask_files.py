@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.image_headers import AGAIN, name_format, open_regular
+from vatrack.common.image_headers import RECOPY, name_format, open_regular
 from vatrack.common.png import Stored, check_size, read_png
 
 Ids = npt.NDArray[np.integer[Any]]
@@ -40,9 +40,9 @@ def read_ids(path: Path, size: tuple[int, int]) -> Ids:
         with open_regular(path) as stream:
             ids = _read_array(path, stream, size)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {RECOPY}") from None
     if ids.dtype.kind == "i" and ids.min() < 0:
-        raise InputError(f"{path}: contains the negative object id {ids.min()}; {AGAIN}")
+        raise InputError(f"{path}: contains the negative object id {ids.min()}; {RECOPY}")
     if ids.dtype == np.uint64:
         if ids.max() > np.iinfo(np.int64).max:
             raise InputError(f"{path}: contains the object id {ids.max()}; ids must be below 2^63")
@@ -57,7 +57,7 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
         found = "is empty" if not head else "is truncated" if _MAGIC.startswith(head) else None
         format_ = name_format(head)
         reason = f"is not a NumPy array, but {format_}" if format_ else "is not a NumPy array"
-        raise InputError(f"{path}: {found or reason}; {AGAIN}")
+        raise InputError(f"{path}: {found or reason}; {RECOPY}")
     stream.seek(0)
     try:
         version = np.lib.format.read_magic(stream)
@@ -66,9 +66,9 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
             read = np.lib.format.read_array_header_1_0
         shape, fortran, dtype = read(stream)
     except Exception as error:  # NumPy evaluates the header's text, so it may raise anything
-        raise InputError(f"{path}: is truncated or damaged ({error!s:.200}); {AGAIN}") from None
+        raise InputError(f"{path}: is truncated or damaged ({error!s:.200}); {RECOPY}") from None
     if dtype.kind not in "iu":
-        raise InputError(f"{path}: contains {dtype}, but object ids must be integers; {AGAIN}")
+        raise InputError(f"{path}: contains {dtype}, but object ids must be integers; {RECOPY}")
     check_size(path, shape, size)
     needed = math.prod(shape) * dtype.itemsize
     data = stream.read(needed + 1)
@@ -80,7 +80,7 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
         )
         raise InputError(
             f"{path}: {reason} ({counted(needed, 'byte')} of pixel data expected after the "
-            f"header); {AGAIN}"
+            f"header); {RECOPY}"
         )
     ids = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
     return np.ascontiguousarray(ids, dtype.newbyteorder("="))
@@ -140,7 +140,7 @@ def _palette_object(
 ) -> npt.NDArray[np.bool_]:
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
     if used[-1] >= len(palette):
-        raise ValueError(f"uses colour {used[-1]}, which is not in its palette; {AGAIN}")
+        raise ValueError(f"uses colour {used[-1]}, which is not in its palette; {RECOPY}")
     coloured, visible = palette[used, :3].max(axis=1) != 0, palette[used, 3] != 0
     if not np.array_equal(used != 0, coloured):
         raise ValueError(_ambiguous("palette indices", "their colours"))

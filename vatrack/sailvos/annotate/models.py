@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import open_text
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
+from vatrack.common.text_files import open_text
 from vatrack.config.categories import CATEGORIES
 
 # Model id (None: not given) and category id (None: none of the 24).
@@ -84,6 +84,7 @@ def resolve_models(names: Iterable[str], given: GivenModels) -> ModelTable:
             continue
         known[name] = (number, category)
         if number not in listed:
+            listed.add(number)
             models.append({"id": number, "name": name, "category_id": category})
     return ModelTable(given.categories, models, known)
 
@@ -121,16 +122,20 @@ def _read_table(path: Path | None) -> GivenModels:
                 f"{path}: model {name}: {category!r} is not a category; use one of "
                 f"{', '.join(CATEGORIES)}, or leave it empty"
             )
-        if number is not None and owners.setdefault(number, name) != name:
-            raise InputError(
-                f"{path}: the id {number} is that of {owners[number]} and of {name}; give each "
-                f"model its own"
-            )
-        _add(given, name, (number, numbers.get(category)), path)
+        _add(given, owners, name, (number, numbers.get(category)), path)
     return given
 
 
-def _add(given: GivenModels, name: str, values: Known, path: Path | None) -> None:
+def _add(
+    given: GivenModels, owners: dict[int, str], name: str, values: Known, path: Path | None
+) -> None:
+    """Adds a model to those that are known; `owners`: the name of the model with each id."""
+    number, _ = values
+    if number is not None and owners.setdefault(number, name) != name:
+        raise InputError(
+            f"{path}: the id {number} is that of {owners[number]} and of {name}; give each model "
+            "its own"
+        )
     if given.known.setdefault(name, values)[1] != values[1]:
         raise InputError(f"{path}: model {name} is listed with two categories; keep one of them")
 
@@ -185,6 +190,7 @@ def _read_official(path: Path) -> GivenModels:
             f"{path}: its categories ({len(names)}) differ from the method's 24 (in this order, "
             f"each with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
         )
+    owners: dict[int, str] = {}
     for model in given.models:
         if not isinstance(model.get("name"), str) or type(model.get("id")) is not int:
             raise InputError(
@@ -192,5 +198,6 @@ def _read_official(path: Path) -> GivenModels:
                 "integer as id"
             )
         category = model.get("category_id")
-        _add(given, model["name"], (model["id"], category if category in ids else None), path)
+        values = (model["id"], category if category in ids else None)
+        _add(given, owners, model["name"], values, path)
     return given

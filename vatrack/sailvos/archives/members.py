@@ -25,15 +25,13 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.sailvos.archives.volumes import CHUNK, Archive
 
-_DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
-    "tar": lambda raw: raw,
+_READERS: dict[str, Callable[[Any], Any]] = {
     "gz": lambda raw: gzip.GzipFile(fileobj=raw),
-    "bz2": bz2.BZ2File,
-    "xz": lzma.LZMAFile,
     "zst": lambda raw: zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(
         raw, read_across_frames=True
     ),
 }
+_DECOMPRESSORS: dict[str, Any] = {"bz2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor}
 # A tar ends in zeros, usually less than 10 KB. Far more are the unwritten end of a download.
 _LONGEST_END = 1 << 24
 # tarfile reads long names in one go; one that claims more bytes than this is damaged or hostile.
@@ -78,35 +76,33 @@ class Member:
             raise _named(error, self.archive, f"in {self.info.name!r}") from None
 
 
-def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
+def read_members(archive: Archive, advance: Callable[[int], None]) -> Iterator[Member]:
     """What is in an archive, in its own order; memory does not grow with a tar.
 
     Args:
-        watch: is told how many bytes were read; whatever it raises ends the reading.
+        advance: called with the number of bytes after each block; what it raises ends the reading.
 
     Raises:
-        InputError: the archive is cut off or damaged.
+        InputError: the archive is cut off or damaged, or a tar has more than zeros behind its end.
     """
     read = _zip_members if archive.form == "zip" else _tar_members
     place = "before its first member"
     try:
-        for member in read(archive, watch):
+        for member in read(archive, advance):
             yield member
             place = f"after {member.info.name!r}"
     except _DAMAGE as error:
         raise _named(error, archive, place) from None
 
 
-def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
-    joined = _Joined(chain.from_iterable(volume.blocks(watch) for volume in archive.volumes))
+def _tar_members(archive: Archive, advance: Callable[[int], None]) -> Iterator[Member]:
+    blocks: Iterator[bytes] = chain.from_iterable(v.blocks(advance) for v in archive.volumes)
+    if archive.form in _DECOMPRESSORS:
+        blocks = filter(None, _decompressed(blocks, _DECOMPRESSORS[archive.form]))
+    raw = _READERS.get(archive.form, lambda raw: raw)(_Joined(blocks))
     # Volumes that are tars of their own each have an end mark, which ignore_zeros passes over.
     tar: Any = tarfile.open(  # noqa: SIM115
-        fileobj=_DECOMPRESSORS[archive.form](joined),
-        mode="r|",
-        bufsize=1 << 16,
-        tarinfo=_StrictInfo,
-        ignore_zeros=True,
-        encoding="utf-8",
+        None, "r|", raw, 1 << 16, tarinfo=_StrictInfo, ignore_zeros=True, encoding="utf-8"
     )
     end = 0  # of the last member
     while True:
@@ -125,7 +121,7 @@ def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
         raise tarfile.ReadError("the end mark is missing")
 
 
-def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
+def _zip_members(archive: Archive, advance: Callable[[int], None]) -> Iterator[Member]:
     with zipfile.ZipFile(archive.path) as file:
         for zipped in file.infolist():
             # The name that ZipInfo shows ends where the archive's own has a NUL.
@@ -137,7 +133,7 @@ def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
             elif form not in (0, stat.S_IFREG):
                 info.type = tarfile.SYMTYPE  # or anything else that is refused
             yield Member(archive, info, partial(file.open, zipped))
-            watch(zipped.compress_size)
+            advance(zipped.compress_size)
 
 
 def _named(error: Exception, archive: Archive, place: str) -> Exception:
@@ -156,8 +152,23 @@ def _named(error: Exception, archive: Archive, place: str) -> Exception:
     )
 
 
+def _decompressed(blocks: Iterator[bytes], start: Callable[[], Any]) -> Iterator[bytes]:
+    """The data of all streams in some blocks. BZ2File and LZMAFile would take whatever follows the
+    first stream for its end, also a damaged next volume."""
+    stream = start()
+    for block in blocks:
+        while block := block.lstrip(b"\0") if stream.eof else block:
+            stream = start() if stream.eof else stream
+            yield stream.decompress(block, CHUNK)
+            while not (stream.needs_input or stream.eof):
+                yield stream.decompress(b"", CHUNK)
+            block = stream.unused_data
+    if not stream.eof:
+        raise EOFError("the compressed data has no end")
+
+
 class _Joined:
-    """Blocks of bytes as one stream."""
+    """Blocks of bytes as one stream; an empty block would be its end."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks, self._rest = blocks, memoryview(b"")

@@ -12,7 +12,8 @@ from typing import Any
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import write_json
+from vatrack.common.value_files import read_json
 from vatrack.sailvos.archives.members import Member
 from vatrack.sailvos.archives.volumes import Archive
 from vatrack.sailvos.layout import folded
@@ -147,11 +148,9 @@ class Notes:
 
     def __init__(self, folder: Path, strip: int) -> None:
         self.path, self._strip = folder / f".{RESERVED}.json", strip
-        self.by_path: dict[str, dict[str, Any]] = {}  # by the archive's path
-        if not self.path.exists():
-            return
+        self.by_path: dict[str, dict[str, Any]]  # by the archive's path
         try:
-            self.by_path = read_json(self.path)["archives"]
+            self.by_path = read_json(self.path)["archives"] if self.path.exists() else {}
             if {type(e[key]) for e in self.by_path.values() for key in ("files", "bytes")} - {int}:
                 raise TypeError
         except (InputError, TypeError, LookupError, AttributeError):

@@ -43,11 +43,11 @@ class Volume:
     mtime_ns: int
     sha256: str | None  # None: not compared
 
-    def blocks(self, watch: Callable[[int], None]) -> Iterator[bytes]:
+    def blocks(self, advance: Callable[[int], None]) -> Iterator[bytes]:
         """Its bytes.
 
         Args:
-            watch: is told how many were read; whatever it raises ends the reading.
+            advance: called with the number after each block; what it raises ends the reading.
 
         Raises:
             InputError: its size has changed.
@@ -55,7 +55,7 @@ class Volume:
         with self.path.open("rb") as file:
             try:
                 while block := file.read(CHUNK):
-                    watch(len(block))
+                    advance(len(block))
                     yield block
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(self.path)) from None
@@ -65,12 +65,12 @@ class Volume:
                     "download and run again"
                 )
 
-    def compare_checksum(self, watch: Callable[[int], None]) -> None:
+    def compare_checksum(self, advance: Callable[[int], None]) -> None:
         """Compares its SHA-256, where one is given; raises as `blocks`, and for another one."""
         if not self.sha256:
             return
         digest = hashlib.sha256()
-        for block in self.blocks(watch):
+        for block in self.blocks(advance):
             digest.update(block)
         if digest.hexdigest() != self.sha256:
             raise InputError(
@@ -120,11 +120,10 @@ def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
         if real in seen:
             raise InputError(f"{file.path}: is listed twice; list it once")
         seen.add(real)
-    archives = []
-    for path, files in _group(given):
-        volumes = tuple(map(_look, files))
-        archives.append(Archive(path, volumes, _find_form(volumes[0].path)))
-    return archives
+    return [
+        Archive(path, tuple(map(_look, files)), _find_form(files[0].path))
+        for path, files in _group(given)
+    ]
 
 
 def _look(file: ArchiveConfig) -> Volume:
@@ -180,14 +179,13 @@ def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfi
             if found[3].lower() not in _COMPRESSIONS or first in paths:
                 name, mark, number = found.groups()
         groups.setdefault((path.with_name(name), mark), {})[number] = file
-    return [
-        (path, _in_order(path, mark, files) if mark else [*files.values()])
-        for (path, mark), files in groups.items()
-    ]
+    return [_in_order(path, mark, files) for (path, mark), files in groups.items()]
 
 
-def _in_order(path: Path, mark: str, files: dict[str, ArchiveConfig]) -> list[ArchiveConfig]:
-    """Volumes by their numbers: 00, 01, … or 1, 2, … 10 or aa, ab, ….
+def _in_order(
+    path: Path, mark: str, files: dict[str, ArchiveConfig]
+) -> tuple[Path, list[ArchiveConfig]]:
+    """Volumes by their numbers: 00, 01, … or 1, 2, … 10 or aa, ab, …, with the archive's path.
 
     Raises:
         InputError: the first or one between others is missing (data would not always show it: a
@@ -195,9 +193,12 @@ def _in_order(path: Path, mark: str, files: dict[str, ArchiveConfig]) -> list[Ar
     """
     numbers = sorted(files, key=lambda number: (len(number), number.lower()))
     first = numbers[0]
-    expected: Iterator[str]
+    # Alone, x.tar.old or x.tar.2024 is no volume; its content tells what it is.
+    alone = mark == "." and len(files) == 1 and not re.fullmatch("0*1?|a+", first.lower())
+    if alone or not mark:
+        return files[first].path, [files[first]]
     if first.isdigit():
-        expected = (f"{number:0{len(first)}}" for number in count(min(int(first), 1)))
+        expected = map(f"{{:0{len(first)}}}".format, count(min(int(first), 1)))
     else:
         letters = (product(ascii_lowercase, repeat=width) for width in count(len(first)))
         expected = map("".join, chain.from_iterable(letters))
@@ -209,7 +210,7 @@ def _in_order(path: Path, mark: str, files: dict[str, ArchiveConfig]) -> list[Ar
                 f"zaaa), join them with `cat {path.name}{mark}* > {path.name}`, or split with "
                 "`split -d -a 4`"
             )
-    return [files[number] for number in numbers]
+    return path, [files[number] for number in numbers]
 
 
 def archives_with_checksums(
