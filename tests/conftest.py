@@ -172,10 +172,10 @@ def narrow_trunk() -> Iterator[None]:
 
 @pytest.fixture
 def served_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes of `ordered_map` need not load PyTorch."""
-    from tests.server import SERVER
+    """The processes of `vatrack.common.parallel` need not load PyTorch."""
+    from tests.server import WORKERS
 
-    monkeypatch.setattr("vatrack.common.parallel.get_context", lambda _: SERVER)
+    monkeypatch.setattr("vatrack.common.parallel.get_context", lambda _: WORKERS)
 
 
 @dataclass(frozen=True)

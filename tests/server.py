@@ -1,4 +1,5 @@
-"""Processes that start in milliseconds: a server that has PyTorch and MLflow loaded forks them.
+"""Processes that start in milliseconds: a server that has PyTorch, MLflow and Snakemake loaded
+forks them.
 
 A test process has one server, which begins with its first process, so all that is loaded is named
 here.
@@ -10,10 +11,14 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+REPOSITORY = Path(__file__).parents[1]
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
@@ -23,8 +28,36 @@ SERVER.set_forkserver_preload(
         "tests.training.interrupted",
         "tests.experiments.experiments",
         "mlflow.store.tracking.sqlalchemy_store",
+        "snakemake.cli",
     ]
 )
+
+
+class _Workers(multiprocessing.context.ForkServerContext):
+    """In place of the context of `vatrack.common.parallel`, whose processes load PyTorch anew."""
+
+    def Process(  # type: ignore[override]
+        self, *, target: Callable[..., None], args: tuple[Any, ...] = ()
+    ) -> BaseProcess:
+        return SERVER.Process(target=_worker, args=(trunks(), target, args))
+
+
+WORKERS = _Workers()
+
+
+def _worker(
+    builders: dict[str, Any], target: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    """A worker, whose parent is the server here: it ends with the pipe to who started it."""
+    _use(builders)
+    with patch("vatrack.common.parallel.end_with_parent"):
+        target(*arguments)
+
+
+def use_this_server() -> None:
+    """For a process of the server that forks others: they use it, too. (Python's own check waits
+    for the server, which is no child of theirs, or starts another.)"""
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
 
 
 def trunks() -> dict[str, Any]:
@@ -32,6 +65,13 @@ def trunks() -> dict[str, Any]:
     from vatrack.models.backbone import BUILDERS
 
     return {str(backbone): builder for backbone, builder in BUILDERS.items()}
+
+
+def _use(builders: dict[str, Any]) -> None:
+    from vatrack.config import Backbone
+    from vatrack.models.backbone import BUILDERS
+
+    BUILDERS.update({Backbone(name): builder for name, builder in builders.items()})
 
 
 def be_a_program(output: Path, errors: Path, builders: dict[str, Any]) -> None:
@@ -42,11 +82,13 @@ def be_a_program(output: Path, errors: Path, builders: dict[str, Any]) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
-    from vatrack.config import Backbone
-    from vatrack.models.backbone import BUILDERS
-
-    BUILDERS.update({Backbone(name): builder for name, builder in builders.items()})
+    _use(builders)
     torch.set_num_threads(1)
+    write_to(output, errors)
+
+
+def write_to(output: Path, errors: Path) -> None:
+    """What this process shows goes to two files."""
     for number, path in ((1, output), (2, errors)):
         with path.open("a") as stream:
             os.dup2(stream.fileno(), number)
@@ -73,5 +115,24 @@ def start_command(
 ) -> BaseProcess:
     """`vatrack WORDS` in a session of its own, with more variables; files get what it shows."""
     process = SERVER.Process(target=_command, args=(words, environment, output, errors, trunks()))
+    process.start()
+    return process
+
+
+def _program(words: list[str], environment: dict[str, str], output: Path, errors: Path) -> None:
+    os.setsid()
+    write_to(output, errors)
+    variables = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"} | environment
+    os.execve(
+        sys.executable, [sys.executable, "-m", "tests.narrow", *words], os.environ | variables
+    )
+
+
+def start_program(
+    words: list[str], environment: dict[str, str], output: Path, errors: Path
+) -> BaseProcess:
+    """`start_command` as a program of its own, with narrow trunks: slow, but nothing is loaded when
+    it starts."""
+    process = SERVER.Process(target=_program, args=(words, environment, output, errors))
     process.start()
     return process

@@ -91,9 +91,13 @@ class Model:
     seen: list[tuple[Outline, Outline, tuple[int, int]]]
 
 
-def write_set(folder: Path, clips: int, processes: int) -> dict[str, int]:
+def write_set(folder: Path, clips: int, processes: int, outlines: int = OUTLINES) -> dict[str, int]:
     """Writes `joint.json` and `predictions.jsonl.gz`; returns the numbers of frames, objects and
-    detections."""
+    detections.
+
+    Args:
+        outlines: how many objects look different.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lengths = clip_lengths(clips)
     starts = (np.cumsum(lengths) - lengths).tolist()
@@ -107,7 +111,8 @@ def write_set(folder: Path, clips: int, processes: int) -> dict[str, int]:
         (folder / "predictions.jsonl.gz").open("wb") as predictions,
     ):
         truth.write(json.dumps(_head(items))[:-1] + ', "annotations": [')
-        for number, (objects, detections) in enumerate(ordered_map(_clip, items, processes, None)):
+        made = ordered_map(_clip, items, processes, outlines)
+        for number, (objects, detections) in enumerate(made):
             texts = [
                 f'{{"id":{found["objects"] + index},{text}' for index, text in enumerate(objects, 1)
             ]
@@ -155,11 +160,11 @@ def _head(items: list[tuple[int, int, int]]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _clip(item: tuple[int, int, int], _: None) -> tuple[list[str], bytes]:
+def _clip(item: tuple[int, int, int], outlines: int) -> tuple[list[str], bytes]:
     """The annotations of one clip, without ids, and its predictions, packed."""
     clip, image, length = item
     random = np.random.default_rng(100 + clip)
-    models = pool()
+    models = pool(outlines)
     objects = [_path(random, models, length) for _ in range(max(1, random.poisson(OBJECTS * 1.25)))]
     categories = random.choice(len(CATEGORIES), len(objects), p=CLASS_SHARE) + 1
     alive = [sorted(random.integers(-length // 8, length + length // 8, 2)) for _ in objects]
@@ -191,7 +196,9 @@ def _clip(item: tuple[int, int, int], _: None) -> tuple[list[str], bytes]:
         for slot in range(len(found), DETECTIONS):
             last = false[slot]
             if last is None or random.random() < 1 / FALSE_LENGTH:
-                last = false[slot] = _false_track(random, next(tracks), objects, categories, frame)
+                last = false[slot] = _false_track(
+                    random, next(tracks), models, objects, categories, frame
+                )
             track, category, model, corner, score = last
             x, y = (corner + random.integers(-3, 4, 2)).tolist()
             found.append(
@@ -220,6 +227,7 @@ def _path(random: np.random.Generator, models: list[Model], length: int) -> tupl
 def _false_track(
     random: np.random.Generator,
     track: int,
+    models: list[Model],
     objects: list[tuple[int, np.ndarray]],
     categories: np.ndarray,
     frame: int,
@@ -230,7 +238,7 @@ def _false_track(
         model, corners = objects[number]
         corner = corners[frame] + random.normal(0, 40, 2).astype(np.int64)
         return track, int(categories[number]), model, corner, score
-    model = int(random.integers(OUTLINES))
+    model = int(random.integers(len(models)))
     corner = random.integers(0, (WIDTH, HEIGHT))
     return track, int(random.choice(len(CATEGORIES), p=CLASS_SHARE)) + 1, model, corner, score
 
@@ -282,10 +290,10 @@ def _annotation(
 
 
 @cache
-def pool() -> list[Model]:
+def pool(outlines: int) -> list[Model]:
     """The outlines of all objects; the same in every process."""
     random = np.random.default_rng(0)
-    return [_model(random) for _ in range(OUTLINES)]
+    return [_model(random) for _ in range(outlines)]
 
 
 def _model(random: np.random.Generator) -> Model:
@@ -382,7 +390,7 @@ def _escaped(counts: str) -> str:
 def checked(folder: Path) -> Iterator[str]:
     """Whether some masks are what pycocotools makes of their pixels; one line for each that is
     not."""
-    for model in pool()[:50]:
+    for model in pool(50):
         text = json.loads(model.amodal.at(17, 29))
         pixels = rle.decode(text)
         again = rle.encode(np.asfortranarray(pixels))["counts"].decode()

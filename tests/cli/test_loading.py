@@ -7,21 +7,22 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import TinyData, make_tiny_data, tiny_config
+from tests.server import start_command, start_program
 from tests.training.interrupted import differences, finish
 from vatrack.config import Backbone, Method
 
-REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("narrow_trunk")
+
 SECONDS = 120
 
 
@@ -30,10 +31,16 @@ class Command:
 
     Args:
         name: train, launch or predict; `changes`: of `compute`.
+        program: whether a Python of its own runs it, as users have it.
     """
 
-    def __init__(self, data: TinyData, folder: Path, name: str, **changes: object) -> None:
+    def __init__(
+        self, data: TinyData, folder: Path, name: str, program: bool = False, **changes: object
+    ) -> None:
         self.images, self.out, self.name = folder / "clips", folder / "run", name
+        self._start = start_program if program else start_command
+        self._shown = folder / "output", folder / "errors"
+        self._session = 0
         shutil.copytree(data.images, self.images, symlinks=True)
         self._annotations = data.annotations
         self._config = tiny_config(folder, **TRAINING, **changes)
@@ -44,16 +51,13 @@ class Command:
         self.arguments = [name, "--config", str(folder / "config.yaml"), *method]
         self._mark = f"VATRACK_TEST={folder}"
 
-    def start(self, *more: object) -> subprocess.Popen[str]:
-        name, value = self._mark.split("=")
-        return subprocess.Popen(
-            [sys.executable, "-m", "vatrack", *self.arguments, *map(str, more)],
-            env=os.environ | {name: value, "PYTHONPATH": str(REPOSITORY)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, *more: object) -> BaseProcess:
+        for path in self._shown:
+            path.unlink(missing_ok=True)
+        words, (name, value) = [*self.arguments, *map(str, more)], self._mark.split("=")
+        process = self._start(words, {name: value}, *self._shown)
+        self._session = process.pid or 0
+        return process
 
     def resume(self) -> None:
         """What `train` does, without loading PyTorch anew."""
@@ -61,26 +65,34 @@ class Command:
         finish(run, TinyData(self._annotations, self.images), self.out)
 
     def processes(self) -> list[int]:
-        """All that descend from this command and live."""
+        """All that descend from this command and live: those of its session, and the programs that
+        they started elsewhere."""
         found = []
         for folder in Path("/proc").iterdir():
             try:
                 marked = self._mark.encode() in (folder / "environ").read_bytes().split(b"\0")
-                state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                state, _, _, session, *_ = (folder / "stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if folder.name.isdigit() and marked and state not in "ZX":
+            own = marked or int(session) == self._session
+            if folder.name.isdigit() and own and state not in "ZX":
                 found.append(int(folder.name))
         return found
 
-    def end(self, process: subprocess.Popen[str], status: int) -> str:
-        """The one line of its errors, or its output where all went well; nothing is left."""
-        output, errors = process.communicate(timeout=SECONDS)
-        assert process.returncode == status, output + errors
+    def wait(self, process: BaseProcess, status: int) -> tuple[str, str]:
+        """Its output and its errors; nothing is left."""
+        process.join(SECONDS)
+        output, errors = (path.read_text() for path in self._shown)
+        assert process.exitcode == status, output + errors
         deadline = time.monotonic() + 10
         while self.processes():
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.1)
+        return output, errors
+
+    def end(self, process: BaseProcess, status: int) -> str:
+        """The one line of its errors, or its output where all went well; nothing is left."""
+        output, errors = self.wait(process, status)
         assert "Traceback" not in output + errors
         if status == 0:
             assert errors == ""
@@ -129,18 +141,24 @@ def a_frame(images: Path, annotations: Path, subset: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "workers", "subset"),
+    ("name", "workers", "subset", "program"),
     [
-        ("train", 0, "train"),
-        ("train", 2, "train"),
-        ("train", 2, "valid"),
-        ("launch", 2, "train"),
+        ("train", 0, "train", False),
+        ("train", 2, "train", True),
+        ("train", 2, "valid", False),
+        ("launch", 2, "train", True),
     ],
 )
 def test_a_damaged_frame_ends_a_training_which_is_resumed_when_it_is_fixed(
-    name: str, workers: int, subset: str, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    name: str,
+    workers: int,
+    subset: str,
+    program: bool,
+    undisturbed: Path,
+    tiny_data: TinyData,
+    tmp_path: Path,
 ) -> None:
-    command = Command(tiny_data, tmp_path, name, workers=workers)
+    command = Command(tiny_data, tmp_path, name, program, workers=workers)
     frame = a_frame(command.images, tiny_data.annotations, subset)
     options = ("--annotations", tiny_data.annotations, "--out", command.out)
     restore = damage(frame)
@@ -155,11 +173,11 @@ def test_a_damaged_frame_ends_a_training_which_is_resumed_when_it_is_fixed(
     assert differences(undisturbed, command.out) == []
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "program"), [(0, True), (2, False)])
 def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
-    workers: int, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    workers: int, program: bool, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
-    command = Command(tiny_data, tmp_path, "predict", workers=workers)
+    command = Command(tiny_data, tmp_path, "predict", program, workers=workers)
     frame = a_frame(command.images, tiny_data.annotations, "valid")
     restore = damage(frame)
     out = tmp_path / "predictions.jsonl"
@@ -202,7 +220,7 @@ def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
     process = command.start(*options)
     deadline = time.monotonic() + SECONDS
     while len(found := command.processes()) < 3:
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline and process.is_alive()
         time.sleep(0.005)
     for child in set(found) - {process.pid}:
         os.kill(child, number)
@@ -238,22 +256,17 @@ def test_processes_that_predict_end_together(
     )
     deadline = time.monotonic() + SECONDS
     while len(found := predicting(command.processes())) < 2:
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline and process.is_alive()
         time.sleep(0.005)
     if whom == "group":
         os.killpg(process.pid, number)
     else:
         os.kill(process.pid if whom == "command" else found[0], number)
-    output, errors = process.communicate(timeout=SECONDS)
-    assert process.returncode == status, output + errors
+    output, errors = command.wait(process, status)
     # Python's own, of a process whose parent was killed before it had sent it its work.
     orphaned = number == signal.SIGKILL == -status and "EOFError" in errors
     assert orphaned or "Traceback" not in output + errors
     assert message in errors
-    deadline = time.monotonic() + 10
-    while command.processes():
-        assert time.monotonic() < deadline, "a process is left"
-        time.sleep(0.1)
     assert not (folder / "p.jsonl").exists()
     assert number == signal.SIGKILL == -status or list(folder.iterdir()) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ from tests.docs.commands import (
     is_dry,
 )
 from tests.video.videos import write_video
+from tests.workflow.command import snakemake
 from vatrack.cli import app
 from vatrack.common.text_files import open_text
 from vatrack.config import RunConfig
@@ -115,11 +117,9 @@ def test_make_lets_python_keep_what_it_compiled() -> None:
 @pytest.mark.parametrize("command", PLANS)
 def test_snakemake_shows_its_plan(command: str, tmp_path: Path) -> None:
     pytest.importorskip("snakemake")
-    words = [sys.executable, "-m", *shlex.split(command), "-n", "--quiet"]
+    _, *words = [*shlex.split(command), "-n", "--quiet"]
     words += ["--snakefile", str(ROOT / "workflow/Snakefile"), "--directory", str(tmp_path)]
-    ran = subprocess.run(
-        words, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    ran = snakemake(words, ROOT)
     # In an empty folder there is nothing whose rule could be forced.
     assert ran.returncode == 0, ran.stderr
 
@@ -139,7 +139,8 @@ def test_commands_run_one_after_the_other(
     for command in RUNS:
         for program, *words in calls(command):
             if program == "python":
-                subprocess.run([sys.executable, *words], check=True)
+                monkeypatch.setattr(sys, "argv", words)
+                runpy.run_path(words[0], run_name="__main__")
                 continue
             if words[0] == "init-config":  # two pages begin with it; it keeps an edited config
                 Path("mine.yaml").unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.experiments.experiments import (
+    Line,
     Server,
     Store,
     add_lines,
@@ -120,7 +121,9 @@ def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, fol
 def test_a_server_goes_and_comes_back(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = config(tmp_path, mlflow={"tracking_uri": server.uri})
+    line = Line(server.port)
+    line.join()
+    run = config(tmp_path, mlflow={"tracking_uri": line.uri})
     folder = make_run(tmp_path / "run", run)
     number = 1
 
@@ -146,12 +149,12 @@ def test_a_server_goes_and_comes_back(
                 and len(training_points(server.store, server.store.run(folder))) > 50
             )
         )
-        server.kill()
+        line.cut()
         train(lambda: len(told) > 0)
         train(lambda start=number: number > start + 40)  # type: ignore[misc]
-        server.start()
+        line.join()
         train(lambda: any("the store is back" in message for message in caplog.messages))
-        server.kill()
+        line.cut()
         log.close("FINISHED")
         (folder / "training.json").write_text(TRAINED)
         messages = [str(warning.message) for warning in told]
@@ -159,11 +162,12 @@ def test_a_server_goes_and_comes_back(
     assert messages[0].endswith("; the run continues; missing data is uploaded later")
     assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` uploads the rest")
     assert server.store.status(server.store.run(folder)) == "RUNNING"
-    server.start()
+    line.join()
     sync(folder)
     run_id = server.store.run(folder)
     assert training_points(server.store, run_id) == expected(folder)
     assert server.store.status(run_id) == "FINISHED"
+    line.cut()
     assert {"config.yaml", "environment.json"} == {
         path.name for path in (server.folder / "files").rglob("*") if path.is_file()
     }
@@ -420,6 +424,7 @@ def test_importing_the_package_does_not_import_mlflow() -> None:
 @pytest.mark.slow
 def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
     from tests.conftest import tiny_config
+    from tests.models.small import narrow_trunks
     from vatrack.config import Backbone
     from vatrack.training.loop import train
 
@@ -431,7 +436,8 @@ def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
     )
     folder = tmp_path / "results/runs/run"
     folder.parent.mkdir(parents=True)
-    train(run, tiny_data.annotations, tiny_data.images, folder, ExperimentLog.start)
+    with narrow_trunks():
+        train(run, tiny_data.annotations, tiny_data.images, folder, ExperimentLog.start)
     store = Store(tmp_path / "results/mlflow.db")
     run_id = store.run(folder)
     assert training_points(store, run_id) == expected(folder)

@@ -25,6 +25,7 @@ from typing import Any
 
 from tests.built_once import commands_built_once
 from tests.fuzz.targets import TARGETS, Target, make_inputs, prepare, tree, uses_numbers
+from tests.models.small import narrow_trunks
 from tests.server import SERVER
 
 SECONDS = 60  # a case that takes longer hangs
@@ -184,7 +185,7 @@ def _batch(pipe: Connection, tasks: list[tuple[int, int]], seed: int, inputs: Pa
     """A child process: a crash in C ends it, and the parent knows which case it was."""
     os.environ["OMP_NUM_THREADS"] = "1"
     sound: dict[int, dict[str, bytes]] = {}
-    with commands_built_once():
+    with commands_built_once(), narrow_trunks():
         for place, number in tasks:
             target = TARGETS[place]
             if place not in sound:

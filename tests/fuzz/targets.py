@@ -67,9 +67,10 @@ class Target:
 
 
 def make_inputs(root: Path) -> None:
-    """Writes sound inputs of all targets below a folder, a folder for each."""
+    """Writes sound inputs of all targets below a folder, a folder for each. The networks are those
+    of `narrow_trunks`: every case copies its checkpoint and reads it twice."""
     from tests.conftest import make_tiny_data, tiny_config
-    from tests.models.small import small_network
+    from tests.models.small import narrow_trunks, small_network
     from vatrack.common.files import write_json, write_yaml
     from vatrack.common.shards import Shard
     from vatrack.config import Backbone, Method
@@ -108,12 +109,19 @@ def make_inputs(root: Path) -> None:
             Shard(number, 2),
         )
 
-    weights = root / "weights"
-    weights.mkdir()
-    run = tiny_config(weights).for_run(Method.VATRACK, Backbone.RESNET18)
-    torch.manual_seed(0)
-    save(weights / "epoch_01.pt", small_network(Method.VATRACK), run, 1)
-    export(weights / "epoch_01.pt", weights / "best.safetensors")
+    checkpoint, exported, other = (
+        root / name for name in ("checkpoint", "safetensors", "foreign_weights")
+    )
+    for path in (checkpoint, exported, other):
+        path.mkdir()
+    run = tiny_config(other).for_run(Method.VATRACK, Backbone.RESNET18)
+    with narrow_trunks():
+        network = small_network(Method.VATRACK)
+    save(checkpoint / "epoch_01.pt", network, run, 1)
+    export(checkpoint / "epoch_01.pt", exported / "best.safetensors")
+    values = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": values}, other / "foreign.pth")
+    write_yaml(other / "config.yaml", tiny_config(other).model_dump(mode="json"))
 
     archives = root / "archives"
     archives.mkdir()
@@ -130,16 +138,9 @@ def make_inputs(root: Path) -> None:
     content = (archives / "a.tar").read_bytes()
     (archives / "b.tar.zst").write_bytes(zstandard.compress(content))
 
-    foreign = {
-        f"module.{name}": value
-        for name, value in small_network(Method.VATRACK).state_dict().items()
-    }
-    torch.save({"state_dict": foreign}, weights / "foreign.pth")
-    write_yaml(weights / "config.yaml", tiny_config(weights).model_dump(mode="json"))
-
     folder = RunFolder(root / "run")
     folder.checkpoint(1).parent.mkdir(parents=True)
-    shutil.copy(weights / "epoch_01.pt", folder.checkpoint(1))
+    shutil.copy(checkpoint / "epoch_01.pt", folder.checkpoint(1))
     write_yaml(folder.config, run.model_dump(mode="json"))
     write_json(folder.training, {"epochs": 1, "iterations": 2, "seconds": 1.0, "pairs": 4})
     folder.validation(1).parent.mkdir()
@@ -352,7 +353,7 @@ TARGETS = (
     Target(
         "checkpoint",
         EXPORT + "epoch_01.pt",
-        ("weights",),
+        ("checkpoint",),
         ("epoch_01.pt",),
         guarded=True,
         weight=3,
@@ -360,7 +361,7 @@ TARGETS = (
     Target(
         "safetensors",
         EXPORT + "best.safetensors",
-        ("weights",),
+        ("safetensors",),
         ("best.safetensors",),
         guarded=True,
         weight=3,
@@ -369,7 +370,7 @@ TARGETS = (
         "foreign weights",
         "import-checkpoint {a}/foreign.pth --method vatrack --partial --backbone resnet18 "
         "--config {a}/config.yaml --out {out}/o.pt",
-        ("weights",),
+        ("foreign_weights",),
         ("foreign.pth",),
         guarded=True,
         weight=2,

@@ -237,6 +237,7 @@ def predicted(
     return content
 
 
+@pytest.mark.usefixtures("served_workers")
 def test_neither_processes_nor_mask_workers_change_a_byte(
     tiny_run: tuple[RunConfig, Path], three_clips: TinyData, tmp_path: Path
 ) -> None:
@@ -295,6 +296,7 @@ def test_frames_in_batches_give_the_same_objects(
             assert (both[0] ^ both[1]).mean() < 1e-3
 
 
+@pytest.mark.usefixtures("served_workers")
 def test_a_bad_frame_ends_all_processes(
     tiny_run: tuple[RunConfig, Path], three_clips: TinyData, tmp_path: Path
 ) -> None:

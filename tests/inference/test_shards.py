@@ -74,6 +74,7 @@ def change_record(shard: Path, changes: dict[str, Any]) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+@pytest.mark.usefixtures("served_workers")
 @pytest.mark.parametrize(
     ("count", "processes"),
     [
@@ -95,7 +96,7 @@ def test_merged_they_are_the_bytes_of_one_prediction(
             five_clips,
             tmp_path / f"{number}.jsonl.gz",
             Shard(number, count),
-            processes if number == 1 else 1,  # whose processes load PyTorch
+            processes if number == 1 else 1,
         )
         for number in range(count, 0, -1)
     ]

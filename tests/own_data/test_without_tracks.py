@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import tiny_config
-from tests.models.small import small_network
+from tests.models.small import narrow_trunks, small_network
 from tests.own_data.own import write_own
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.value_files import read_json
@@ -194,7 +194,7 @@ def test_training_says_so_once_and_chooses_by_image_ap(
     run = config.model_copy(
         update={"dataset": config.dataset.model_copy(update={"classes": "data"})}
     ).for_run(Method.VATRACK, Backbone.RESNET18)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO), narrow_trunks():
         train(run, alone / "annotations", alone / "frames", tmp_path / "run")
     assert caplog.text.count("the tracking losses are 0") == 1
     metrics = read_json(tmp_path / "run" / "validation" / "epoch_01.json")

@@ -96,10 +96,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """An empty environment, the wheel, and a path to the locked packages (6 GB are not copied)."""
     folder = tmp_path_factory.mktemp("installed")
-    venv.create(folder / "env", with_pip=True)
+    venv.create(folder / "env")
     found = Installed(folder / "env", folder / "work")
     found.work.mkdir()
-    found.run("python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    install: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        found.folder,
+        "install",
+        "--quiet",
+    ]
+    subprocess.run([*install, "--no-deps", "--no-index", wheel], check=True, cwd=found.work)
     (site,) = found.folder.glob("lib/python*/site-packages")
     (site / "locked.pth").write_text(sysconfig.get_path("purelib") + "\n")
     # The extras lie there, too: they are hidden, as if they had not been installed.

@@ -10,8 +10,9 @@ from tests.parity.golden import Case, cases, recipe
 from tests.parity.measure import Measure, demand, device_of, worst, wrong
 from tests.parity.networks import golden_network
 from vatrack.common.structures import Targets
-from vatrack.config import ModelConfig, SamplerConfig
+from vatrack.config import ComputeConfig, ModelConfig, SamplerConfig
 from vatrack.models.detector import Detector
+from vatrack.training.start import placed
 
 EVERYTHING = SamplerConfig(number=10**7, positive_fraction=0.5)
 
@@ -56,7 +57,10 @@ def golden_settings() -> ModelConfig:
 
 @pytest.mark.parametrize("case", cases("losses"))
 def test_terms_samples_and_gradients(case: Case) -> None:
-    demand(measure(case, golden_network(case, golden_settings())))
+    """In the form that trainings on a CPU compute with, Winograd's: within the bounds of the plain
+    network, which benchmarks.parity measures."""
+    model = golden_network(case, golden_settings())
+    demand(measure(case, placed(model, ComputeConfig(), torch.device("cpu"))))
 
 
 def measure(case: Case, model: Detector) -> list[Measure]:

@@ -24,6 +24,8 @@ from vatrack.training.loop import train
 from vatrack.training.start import with_data_classes
 from vatrack.weights.checkpoint import load
 
+pytestmark = pytest.mark.usefixtures("narrow_trunk")
+
 FORMS = ("visible", "amodal", "joint", "joint-2bbox", "video_amodal", "video_visible")
 # Names that every form of a table must survive.
 OWN = {"person": 'a "b", c', "car": "Straße 信号", "motorcycle": "two\nlines"}
@@ -134,6 +136,7 @@ def test_classes_and_weights_come_from_the_data(own: Path, own_run: Path) -> Non
     assert predictor.classes == dict(enumerate(names, 1))
 
 
+@pytest.mark.usefixtures("served_workers")
 @pytest.mark.parametrize("processes", [None, 2])
 def test_predictions_carry_the_ids_of_the_file(
     own: Path, own_run: Path, tiny_data: TinyData, tmp_path: Path, processes: int | None

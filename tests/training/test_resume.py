@@ -73,22 +73,20 @@ def two_states(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_steps_between_two_saves_are_made_again(tiny_data: TinyData, tmp_path: Path) -> None:
-    """Killed in the second epoch; the whole network is trained."""
+    """Killed between the state of its start and the next; the whole network is trained."""
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "run"
-    finish(config(undisturbed, frozen_stages=0), tiny_data, undisturbed)
-    process = start(config(out, frozen_stages=0), tiny_data, out, slowly)
-    wait_for(
-        lambda: (out / "metrics.jsonl").exists() and any(line["epoch"] == 2 for line in lines(out)),
-        process,
-    )
+    finish(config(undisturbed, frozen_stages=0, epochs=1), tiny_data, undisturbed)
+    run = config(out, frozen_stages=0, epochs=1)
+    process = start(run, tiny_data, out, slowly)
+    wait_for(lambda: (out / "metrics.jsonl").exists() and bool(lines(out)), process)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     saved = read_state(sorted(out.glob("state/state_*.pt"))[-1])
     assert saved["log"]["bytes"] < (out / "metrics.jsonl").stat().st_size, (
         "the log is ahead of what was saved"
     )
-    assert saved["progress"]["epoch"] == 1, "one epoch is complete, two are not"
-    finish(config(out, frozen_stages=0), tiny_data, out)
+    assert saved["progress"]["batch"] == 0, "no step is in the state"
+    finish(run, tiny_data, out)
     assert differences(undisturbed, out) == []
     assert read_json(out / "training.json")["starts"] == 2
 

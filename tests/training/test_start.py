@@ -13,7 +13,7 @@ from torchvision.models import resnet18
 
 from tests.conftest import tiny_config
 from tests.models.small import random_pairs, small_network
-from tests.weights.published import plain_mask_rcnn, write_published
+from tests.weights.published import plain_mask_rcnn, tensors, write_published
 from vatrack.cli.train_job import launch
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
@@ -150,8 +150,10 @@ def test_weights_of_another_backbone_are_refused_before_a_job_is_queued(
     detector: bool, tmp_path: Path
 ) -> None:
     run = _frozen(tmp_path, weights=tmp_path / "other.pth")
-    other = build(run.method, run.model, Backbone.RESNET50)
-    weights = (other if detector else other.backbone).state_dict()
+    weights = tensors(run.method, Backbone.RESNET50, run.model)
+    if not detector:
+        start = "backbone."
+        weights = {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
     torch.save(weights, tmp_path / "other.pth")
     told = r"not weights of this backbone; .*; check the backbone and model\.norm"
     if detector:

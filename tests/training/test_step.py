@@ -20,6 +20,7 @@ from vatrack.common.device import mixed_type
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.batches import PairBatch
 from vatrack.models.backbone import ResidualTrunk
+from vatrack.models.fpn import FeaturePyramid
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import NotFinite
@@ -223,14 +224,28 @@ def test_a_running_mean_follows_the_weights(tmp_path: Path) -> None:
     assert _updater(tmp_path).validated_model is not None
 
 
+GRAPHS = partialmethod(torch.nn.Module.compile, backend="aot_eager")
+
+
+def _one_layer(neck: FeaturePyramid) -> None:
+    torch.nn.Module.compile(neck.lateral_convs[-1])
+
+
 @narrow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch compiles for the CPU with g++")
+@pytest.mark.parametrize(
+    ("trunk", "neck"),
+    [
+        pytest.param(GRAPHS, GRAPHS, id="graphs"),
+        pytest.param(lambda _: None, _one_layer, id="a program"),
+    ],
+)
 def test_a_compiled_trunk_computes_the_same_and_keeps_its_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trunk: Any, neck: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The neck as a program; of the trunk, whose programs take g++ minutes, the graphs alone."""
-    graphs = partialmethod(torch.nn.Module.compile, backend="aot_eager")
-    monkeypatch.setattr(ResidualTrunk, "compile", graphs)
+    """The graphs of trunk and neck, whose programs take g++ minutes; and one layer as a program."""
+    monkeypatch.setattr(ResidualTrunk, "compile", trunk)
+    monkeypatch.setattr(FeaturePyramid, "compile", neck)
     plain, compiled = _updater(tmp_path), _updater(tmp_path, compile=True)
     batch = random_pairs(Method.VATRACK, (2, 1))
     expected, found = (updater.step(batch, 1e-3, START) for updater in (plain, compiled))

@@ -1,29 +1,29 @@
 """`vatrack` as a program that starts in no time: each call is forked off a server that has loaded
-PyTorch, where a new Python takes seconds.
-
-`python -m tests.workflow.served SOCKET` is the server; `served_commands` starts it and makes the
-programs that hand their calls over to it.
+PyTorch, where a new Python takes seconds. Networks are those of `narrow_trunks`, also in the jobs
+of `vatrack launch`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from unittest.mock import patch
 
 import typer.main
 
 from tests.built_once import commands_built_once
+from tests.narrow import narrow_commands
+from tests.server import SERVER, WORKERS, use_this_server
 
 REPOSITORY = Path(__file__).parents[2]
 # Words, folder and environment go over, and the three standard streams; an exit code comes back.
@@ -68,26 +68,30 @@ def served_commands(folder: Path) -> Iterator[Path]:
     python.write_text(PYTHON.format(python=sys.executable, vatrack=program))
     for made in (program, python):
         made.chmod(0o755)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "tests.workflow.served", str(address)]
-    # Its standard input tells it when this process has ended, in whatever way.
-    with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE) as server:
-        try:
-            while not address.exists():
-                assert server.poll() is None, "the server of commands ended"
-                time.sleep(0.02)
-            yield python
-        finally:
-            server.kill()
+    server = SERVER.Process(target=serve, args=(str(address),))
+    server.start()
+    try:
+        while not address.exists():
+            assert server.is_alive(), "the server of commands ended"
+            time.sleep(0.02)
+        yield python
+    finally:
+        server.kill()
+        server.join()
 
 
 def serve(address: str) -> None:
-    """Answers calls until standard input ends."""
+    """Answers calls until the process that started this one ends."""
     for name in LOADED:
         import_module(name)
     from vatrack.cli import app
 
-    with commands_built_once():
+    use_this_server()
+    with (
+        narrow_commands(),
+        patch("vatrack.common.parallel.get_context", lambda _: WORKERS),
+        commands_built_once(),
+    ):
         typer.main.get_command(app)
         _accept(address)
 
@@ -98,10 +102,9 @@ def _accept(address: str) -> None:
         listener.bind(f"{address}.part")
         listener.listen(64)
         Path(f"{address}.part").rename(address)
-        while True:
-            ready, _, _ = select.select([listener, sys.stdin], [], [])
-            if sys.stdin in ready:
-                return
+        starter = parent_process()
+        assert starter is not None
+        while starter.sentinel not in wait([listener, starter.sentinel]):
             connection, _ = listener.accept()
             with connection:
                 if os.fork() == 0:
@@ -130,7 +133,8 @@ def _run(streams: list[int], words: list[str], folder: str, environment: dict[st
         os.dup2(stream, number)
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment)
+    # The jobs of `launch` find tests.narrow there.
+    os.environ.update(environment | {"PYTHONPATH": str(REPOSITORY)})
     sys.argv = ["vatrack", *words]
 
     import torch
@@ -139,7 +143,3 @@ def _run(streams: list[int], words: list[str], folder: str, environment: dict[st
 
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", "1")))
     main()
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1])

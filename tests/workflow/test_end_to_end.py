@@ -17,7 +17,7 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 
-pytestmark = pytest.mark.usefixtures("served")  # `finished` ran without it
+pytestmark = pytest.mark.usefixtures("served")
 
 DATA_STAGES = [
     "synth",

@@ -21,12 +21,14 @@ import pytest
 from snakemake_logger_plugin_vatrack import POLL_SECONDS, LogHandler
 from snakemake_logger_plugin_vatrack.command_line import explained
 from snakemake_logger_plugin_vatrack.stages import Stages
+from tests.workflow.command import snakemake
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 
 LogEvent = pytest.importorskip("snakemake_interface_logger_plugins.common").LogEvent
 # Older versions of the interface have no tests of their own.
 Interface: Any = pytest.importorskip("snakemake_interface_logger_plugins.tests").TestLogHandlerBase
 RUN = {"method": "vatrack", "backbone": "resnet18"}
+PROGRAM = [sys.executable, "-m", "snakemake"]
 
 
 class TestInterface(Interface):
@@ -234,10 +236,9 @@ rule end:
 
 
 def small(folder: Path, work: str, *options: str) -> list[str]:
-    """A command that runs a small workflow, with what its training does."""
+    """Words that run a small workflow, with what its training does."""
     (folder / "Snakefile").write_text(SMALL)
-    command = [sys.executable, "-m", "snakemake", "--logger", "vatrack", "-c2"]
-    return [*command, *options, "--config", f"work={work}"]
+    return ["--logger", "vatrack", "-c2", *options, "--config", f"work={work}"]
 
 
 def environment() -> dict[str, str]:
@@ -245,15 +246,7 @@ def environment() -> dict[str, str]:
 
 
 def run(folder: Path, work: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        small(folder, work, *options),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return snakemake(small(folder, work, *options), folder, environment())
 
 
 @pytest.mark.slow
@@ -287,7 +280,7 @@ def test_a_small_run_that_fails(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
     call = subprocess.Popen(
-        small(tmp_path, "trap 'echo job 5 keeps running; exit 1' INT; sleep 60 & wait"),
+        PROGRAM + small(tmp_path, "trap 'echo job 5 keeps running; exit 1' INT; sleep 60 & wait"),
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -311,7 +304,7 @@ def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_small_run_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    command = small(tmp_path, "sleep 2")
+    command = PROGRAM + small(tmp_path, "sleep 2")
     call = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=theirs, stderr=theirs, close_fds=True
     )
@@ -343,16 +336,9 @@ def test_what_asks_for_snakemakes_own_output_gets_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
-    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "-d", str(finished.folder)]
-    ended = subprocess.run(
-        [*command, "-c1", "--configfile", str(finished.config_file)],
-        cwd=finished.folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    words = ["-s", str(SNAKEFILE), "-d", str(finished.folder), "-c1"]
+    words += ["--configfile", str(finished.config_file)]
+    ended = snakemake(words, finished.folder, environment())
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert lines[0] == "nothing to do, everything is up to date"
@@ -414,19 +400,27 @@ MISTAKES = [
 ]
 
 
+def as_a_program(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *words], cwd=folder, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize(
-    ("words", "message", "more"),
+    ("words", "message", "more", "call"),
     # A dry run shows less; one mistake of each option is enough for it.
-    [(*mistake, []) for mistake in MISTAKES]
-    + [(*mistake, ["-n"]) for mistake in (MISTAKES[0], MISTAKES[5])],
+    [(*mistake, [], snakemake) for mistake in MISTAKES]
+    + [(*mistake, ["-n"], snakemake) for mistake in (MISTAKES[0], MISTAKES[5])]
+    + [(*MISTAKES[0], [], as_a_program)],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(
-    tmp_path: Path, words: list[str], message: str, more: list[str]
+    tmp_path: Path,
+    words: list[str],
+    message: str,
+    more: list[str],
+    call: Callable[[list[str], Path], subprocess.CompletedProcess[str]],
 ) -> None:
     (tmp_path / "empty.yaml").touch()
     (tmp_path / "text.yaml").write_text("hello\n")
-    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "1"]
-    ended = subprocess.run([*command, *more, *words], cwd=tmp_path, capture_output=True, text=True)
+    ended = call(["-s", str(SNAKEFILE), "--cores", "1", *more, *words], tmp_path)
     assert ended.returncode == 1
     lines = ended.stderr.splitlines()
     assert message in lines
@@ -437,7 +431,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["folder", "results"])
 def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, place: str) -> None:
-    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "1"]
+    words = ["-s", str(SNAKEFILE), "--cores", "1"]
     if place == "folder":
         folder = Path("/sys")
         message = (
@@ -446,9 +440,9 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, place:
         )
     else:
         folder = tmp_path
-        command += ["--config", "results=/sys/new", "--until", "synth"]
+        words += ["--config", "results=/sys/new", "--until", "synth"]
         message = f"results: /sys/new: {NOT_ALLOWED}"
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    ended = snakemake(words, folder)
     assert ended.returncode == 1
     told = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert len(told) == 1 and told[0].endswith(message)

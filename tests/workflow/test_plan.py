@@ -16,6 +16,7 @@ import pytest
 import yaml
 from snakemake.exceptions import MissingInputException
 
+from tests.workflow.command import snakemake
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 from vatrack.common.value_files import read_json
 from vatrack.config import json_schema, load_config
@@ -255,14 +256,12 @@ def test_a_config_may_extend_another_one(tmp_path: Path) -> None:
 
 def test_another_working_folder(tmp_path: Path) -> None:
     """The default config and the default profile are found beside the Snakefile."""
-    command = [sys.executable, "-m", "snakemake", "-n", "-s", str(SNAKEFILE), "-d", "work"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    words = ["-n", "-s", str(SNAKEFILE), "-d", "work"]
+    ended = snakemake(words, tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "workflow/profiles/default" in ended.stderr
     assert re.search(r"train +1\n", ended.stdout + ended.stderr)
-    ended = subprocess.run(
-        [*command, "--config", "methods=qdtrack"], cwd=tmp_path, capture_output=True, text=True
-    )
+    ended = snakemake([*words, "--config", "methods=qdtrack"], tmp_path)
     assert ended.returncode == 1
     assert (
         "error: --config methods=qdtrack: must be a list; write --config 'methods=[qdtrack]'"
@@ -301,8 +300,8 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
         assert link.resolve() == REPOSITORY / "profiles/slurm"
     overrides = f'dataset={{"raw": "{raw_tree(tmp_path / "raw")}"}}'
     weights = json.dumps({"weights": start_weights(tmp_path)})
-    command = [sys.executable, "-m", "snakemake", "-n", "--profile", profile, "--nolock"]
-    command += [
+    words = ["-n", "--profile", profile, "--nolock"]
+    words += [
         "--configfile",
         "config/sailvos.yaml",
         "--config",
@@ -310,7 +309,7 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
         f"training={weights}",
         f"results={tmp_path / 'results'}",
     ]
-    ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    ended = snakemake(words, REPOSITORY, environment)
     assert ended.returncode == 0, ended.stderr
     assert re.search(
         rf"Using profiles? .*{profile}", ended.stderr
@@ -338,16 +337,9 @@ def test_the_slurm_profile_without_slurm_is_one_message(tmp_path: Path) -> None:
         (commands / command).symlink_to(found)
     results = tmp_path / "results"
     profile = str(REPOSITORY / "profiles/slurm")
-    started = [sys.executable, "-m", "snakemake", "--profile", profile, "-s", str(SNAKEFILE)]
-    started += ["-d", str(tmp_path), "--config", f"results={results}"]
-    ended = subprocess.run(
-        started,
-        env={**os.environ, "PATH": str(commands)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    words = ["--profile", profile, "-s", str(SNAKEFILE)]
+    words += ["-d", str(tmp_path), "--config", f"results={results}"]
+    ended = snakemake(words, tmp_path, {**os.environ, "PATH": str(commands)})
     assert ended.returncode == 1
     assert "error: the profile or --executor asks for SLURM, but SLURM is not available: " in (
         ended.stderr

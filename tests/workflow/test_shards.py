@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 
-pytestmark = pytest.mark.usefixtures("served")  # `finished` ran without it
+pytestmark = pytest.mark.usefixtures("served")
 
 RUN = "runs/vatrack__resnet18"
 SAME = ("predictions.jsonl.gz", "metrics.json", "details.json", "evaluation.yaml")

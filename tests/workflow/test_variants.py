@@ -13,7 +13,7 @@ import pytest
 from tests.workflow.conftest import IN_PLACE
 from tests.workflow.snake import Workflow
 
-pytestmark = pytest.mark.usefixtures("served")  # `finished` ran without it
+pytestmark = pytest.mark.usefixtures("served")
 
 TABLES = "results/tiny/tables/tables.html"
 RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "views"]

@@ -1,4 +1,5 @@
-"""Image AP against pycocotools' COCOeval on random data, where both mean the same.
+"""AP and AR of images, of masks and of boxes, against pycocotools' COCOeval on random data, where
+both mean the same.
 
 pycocotools knows no occlusion, so every rate is 0; it gets the areas that ours uses, that of a
 detection being its box's (quirk E2); ids start at 1, because it, too, never counts a true object
@@ -8,6 +9,7 @@ with id 0 as found (quirk E1).
 import contextlib
 import io
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from tests.evaluation.coco import coco_judge
 from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.scenes import add_object, detection, document, rectangle, rle
+from vatrack.common.metric_names import AR_COLUMNS, AR_LIMITS
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ap.image import LIMITS, frame_overlaps, image_matches
 from vatrack.evaluation.ap.matching import SETTINGS
@@ -25,7 +28,6 @@ from vatrack.evaluation.ap.precision import precision_by_class
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 from vatrack.evaluation.io.predictions import parse_predictions
 
-EXAMPLES = 400
 AREA_SETTINGS = [
     [setting.name for setting in SETTINGS].index(name) for name in ("all", "S", "M", "L")
 ]
@@ -96,13 +98,21 @@ def problems(draw: st.DrawFn) -> tuple[Json, list[Json]]:
     return joint, [predictions[row] for row in order]
 
 
-def coco_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
-    """pycocotools' precision [limits, T, areas, classes, R] of the amodal masks."""
-    judge = coco_judge(joint, predictions, "amodal", LIMITS)
+def judged(
+    joint: Json, predictions: list[Json], limits: Sequence[int], iou_type: str = "segm"
+) -> Json:
+    """What pycocotools makes of the amodal annotations: precision [T, R, classes, areas, limits]
+    and recall [T, classes, areas, limits]."""
+    judge = coco_judge(joint, predictions, "amodal", limits, iou_type)
     with contextlib.redirect_stdout(io.StringIO()):
         judge.evaluate()
         judge.accumulate()
-    return judge.eval["precision"].transpose(4, 0, 3, 2, 1)
+    return judge.eval
+
+
+def coco_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
+    """pycocotools' precision [limits, T, areas, classes, R] of the amodal masks."""
+    return judged(joint, predictions, LIMITS)["precision"].transpose(4, 0, 3, 2, 1)
 
 
 def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
@@ -121,61 +131,82 @@ def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
     return result
 
 
-@pytest.mark.slow
+# Limits of AP and of AR: a limit takes the best of what a larger one has matched.
+EVERY_LIMIT = sorted({*LIMITS, *AR_LIMITS})
+PLACES: dict[str, tuple[Any, int, int]] = {  # thresholds, area, limit
+    "AP": (slice(None), 0, LIMITS[0]),
+    "AP50": (0, 0, LIMITS[1]),
+    "AP75": (5, 0, LIMITS[1]),
+    "AP50_S": (0, 1, LIMITS[1]),
+    "AP50_M": (0, 2, LIMITS[1]),
+    "AP50_L": (0, 3, LIMITS[1]),
+}
+
+
+def reported(result: Json, level: str) -> Json:
+    """The metrics that are means of pycocotools' arrays."""
+
+    def mean(values: np.ndarray) -> Any:
+        defined = values[values > -1]
+        return pytest.approx(100 * defined.mean(), rel=0, abs=1e-10) if defined.size else None
+
+    precision, recall = result["precision"], result["recall"]
+    places = {name: EVERY_LIMIT.index(limit) for name, (_, _, limit) in PLACES.items()}
+    return {
+        f"{level}/{name}": mean(precision[thresholds, :, :, area, places[name]])
+        for name, (thresholds, area, _) in PLACES.items()
+    } | {
+        f"{level}/{name}": mean(recall[:, :, 0, EVERY_LIMIT.index(limit)])
+        for name, limit in zip(AR_COLUMNS, AR_LIMITS, strict=True)
+    }
+
+
 @pytest.mark.filterwarnings("ignore:boxes of predictions:UserWarning")  # some leave their image
-def test_equal_to_pycocotools() -> None:
-    """On hundreds of random problems; each sort of data that matters must have been among them."""
+@pytest.mark.parametrize("examples", [25, pytest.param(400, marks=pytest.mark.slow)])
+def test_equal_to_pycocotools(examples: int) -> None:
+    """On random problems; of hundreds, each sort of data that matters must have been among them."""
     seen: Counter[str] = Counter()
-    _compare(seen)
-    assert min(seen.values()) >= 3, seen
-    assert len(seen) == 8
+
+    @settings(max_examples=examples, deadline=None)
+    @given(problem=problems())
+    def compare(problem: tuple[Json, list[Json]]) -> None:
+        seen.update(name for name, found in _compare(*problem).items() if found)
+
+    compare()
+    if examples > 25:
+        assert min(seen.values()) >= 3, seen
+        assert len(seen) == 10
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(problem=problems())
-def _compare(seen: Counter[str], problem: tuple[Json, list[Json]]) -> None:
-    joint, predictions = problem
-    expected, ours = coco_precision(joint, predictions), our_precision(joint, predictions)
+def _compare(joint: Json, predictions: list[Json]) -> dict[str, bool]:
+    """Compares all numbers of a problem; returns what sorts of data it has."""
+    masks, boxes = (
+        judged(joint, predictions, EVERY_LIMIT, iou_type) for iou_type in ("segm", "bbox")
+    )
+    limits = [EVERY_LIMIT.index(limit) for limit in LIMITS]
+    expected = masks["precision"].transpose(4, 0, 3, 2, 1)[limits]
+    ours = our_precision(joint, predictions)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
-    images = [p["image_id"] for p in predictions]
-    scores = {p["score"] for p in predictions}
-    crowds = sum(a["iscrowd"] for a in joint["annotations"])
-    crowded = Counter((p["image_id"], p["category_id"]) for p in predictions)
-    seen.update(
-        {
-            "crowds": crowds > 0,
-            "equal scores": len(scores) < len(predictions),
-            "more than 100 of a class in an image": max(crowded.values(), default=0) > 100,
-            "the limits differ": not np.array_equal(ours[0], ours[1]),
-            "no object": not joint["annotations"],
-            "no prediction": not predictions,
-            "an image without anything": len(
-                {*images, *(a["image_id"] for a in joint["annotations"])}
-            )
-            < len(joint["images"]),
-            "some precision strictly between 0 and 1": bool(
-                ((expected > 0) & (expected < 1)).any()
-            ),
-        }
-    )
+    metrics = metrics_of(joint, predictions, {"amodal": {"annotations": []}})
+    means = reported(masks, "image/amodal") | reported(boxes, "image/amodal_box")
+    assert {name: metrics[name] for name in means} == means
 
-    # The reported metrics are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
-    metrics = metrics_of(joint, predictions or [], {"amodal": {"annotations": []}})
-    places: dict[str, Any] = {
-        "AP": (0, slice(None), 0),
-        "AP50": (1, 0, 0),
-        "AP75": (1, 5, 0),
-        "AP50_S": (1, 0, 1),
-        "AP50_M": (1, 0, 2),
+    images = [p["image_id"] for p in predictions]
+    crowded = Counter((p["image_id"], p["category_id"]) for p in predictions)
+    return {
+        "crowds": any(a["iscrowd"] for a in joint["annotations"]),
+        "equal scores": len({p["score"] for p in predictions}) < len(predictions),
+        "more than 100 of a class in an image": max(crowded.values(), default=0) > 100,
+        "the limits of AP differ": not np.array_equal(ours[0], ours[1]),
+        "the limits of AR differ": len({metrics[f"image/amodal/{x}"] for x in AR_COLUMNS}) > 1,
+        "boxes differ": metrics["image/amodal_box/AP"] != metrics["image/amodal/AP"],
+        "no object": not joint["annotations"],
+        "no prediction": not predictions,
+        "an image without anything": len({*images, *(a["image_id"] for a in joint["annotations"])})
+        < len(joint["images"]),
+        "some precision strictly between 0 and 1": bool(((expected > 0) & (expected < 1)).any()),
     }
-    for column, (limit, threshold, area) in (places | {"AP50_L": (1, 0, 3)}).items():
-        values = expected[limit, threshold, area]
-        defined = values[values > -1]
-        mean = 100 * defined.mean() if defined.size else None
-        assert metrics[f"image/amodal/{column}"] == (
-            None if mean is None else pytest.approx(mean, rel=0, abs=1e-10)
-        )
 
 
 def test_crowds_and_the_limit_of_detections_change_what_is_measured() -> None:

@@ -1,5 +1,6 @@
-"""AP of boxes and average recall: those of images against pycocotools, that of videos against a
-plain matching on decoded masks, as the YouTube-VIS evaluation does it."""
+"""AP of boxes and average recall: recall of an image's classes against pycocotools (all else of
+images: test_coco_equality.py), that of videos against a plain matching on decoded masks, as the
+YouTube-VIS evaluation does it."""
 
 from __future__ import annotations
 
@@ -10,11 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from pycocotools import mask as coco_mask
 from pycocotools.cocoeval import COCOeval
 
-from tests.evaluation.ap.test_coco_equality import problems
 from tests.evaluation.coco import coco_judge
 from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
@@ -22,20 +21,11 @@ from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.metric_names import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, metric_names
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ap.image import LIMITS
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 
 Json = dict[str, Any]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-PLACES: dict[str, tuple[Any, int, int]] = {  # thresholds, area, limit
-    "AP": (slice(None), 0, 0),
-    "AP50": (0, 0, 1),
-    "AP75": (5, 0, 1),
-    "AP50_S": (0, 1, 1),
-    "AP50_M": (0, 2, 1),
-    "AP50_L": (0, 3, 1),
-}
 
 
 def run(judge: COCOeval) -> COCOeval:
@@ -48,45 +38,6 @@ def run(judge: COCOeval) -> COCOeval:
 def mean(values: np.ndarray) -> Any:
     defined = values[values > -1]
     return pytest.approx(100 * defined.mean(), rel=0, abs=1e-10) if defined.size else None
-
-
-def pycocotools_metrics(joint: Json, predictions: list[Json]) -> Json:
-    """AR of masks and of boxes, and AP of boxes, of the amodal annotations."""
-    metrics: Json = {}
-    for level, iou_type in (("image/amodal", "segm"), ("image/amodal_box", "bbox")):
-        recall = run(coco_judge(joint, predictions, "amodal", AR_LIMITS, iou_type)).eval["recall"]
-        metrics |= {
-            f"{level}/{column}": mean(recall[:, :, 0, number])
-            for number, column in enumerate(AR_COLUMNS)
-        }
-    precision = run(coco_judge(joint, predictions, "amodal", LIMITS, "bbox")).eval["precision"]
-    for column, (thresholds, area, limit) in PLACES.items():
-        metrics[f"image/amodal_box/{column}"] = mean(precision[thresholds, :, :, area, limit])
-    return metrics
-
-
-@pytest.mark.filterwarnings("ignore:boxes of predictions:UserWarning")  # some leave their image
-@pytest.mark.parametrize("examples", [25, pytest.param(300, marks=pytest.mark.slow)])
-def test_equal_to_pycocotools(examples: int) -> None:
-    seen: Counter[str] = Counter()
-
-    @settings(max_examples=examples, deadline=None)
-    @given(problem=problems())
-    def compare(problem: tuple[Json, list[Json]]) -> None:
-        joint, predictions = problem
-        expected = pycocotools_metrics(joint, predictions)
-        ours = metrics_of(joint, predictions, {"amodal": {"annotations": []}})
-        assert {key: ours[key] for key in expected} == expected
-        values = [ours[f"image/amodal/{column}"] for column in AR_COLUMNS]
-        seen["crowds"] += any(a["iscrowd"] for a in joint["annotations"])
-        seen["the limits differ"] += len(set(values)) > 1
-        seen["boxes differ"] += ours["image/amodal_box/AP"] != ours["image/amodal/AP"]
-        seen["no object"] += not joint["annotations"]
-
-    compare()
-    if examples > 25:
-        assert len(seen) == 4
-        assert min(seen.values()) > 2, seen
 
 
 @pytest.mark.parametrize("seed", range(4))
