@@ -57,10 +57,17 @@ def golden_settings() -> ModelConfig:
 
 @pytest.mark.parametrize("case", cases("losses"))
 def test_terms_samples_and_gradients(case: Case) -> None:
-    """In the form that trainings on a CPU compute with, Winograd's: within the bounds of the plain
-    network, which benchmarks.parity measures."""
+    """In the form that trainings on a CPU compute with, Winograd's: within the same bounds."""
     model = golden_network(case, golden_settings())
     demand(measure(case, placed(model, ComputeConfig(), torch.device("cpu"))))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in cases("losses") if case.id in ("vatrack-2bbox__resnet50", "missing")]
+)
+def test_of_the_plain_network(case: Case) -> None:
+    """As a GPU computes it; this method has all heads that the others have."""
+    demand(measure(case, golden_network(case, golden_settings())))
 
 
 def measure(case: Case, model: Detector) -> list[Measure]:
