@@ -165,7 +165,7 @@ def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
         )[0]
         == 0
     )
-    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == sorted(
+    assert sorted(path.name for path in (tmp_path / "clips").glob("[!.]*")) == sorted(
         json.loads(structure.read_text())
     )
     out = tmp_path / "annotations"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatrack.common.counted import counted
+from vatrack.common.seen import seen
 from vatrack.common.text_files import nearest_existing, no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
@@ -100,7 +101,7 @@ def look_at_data(config: Config) -> Iterator[Check]:
     folders = {"raw": dataset.raw, "images": dataset.images}
     named = {key: path for key, path in folders.items() if path is not None}
     # Where the raw folder itself is missing, that is said once.
-    raw = dataset.raw if dataset.raw and dataset.raw.is_dir() else None
+    raw = dataset.raw if dataset.raw and seen(dataset.raw.is_dir) else None
     for subset, path in dataset.annotation_files(raw).items():
         named[f"{subset}_json"] = path
     unpacked = bool(dataset.archives)

@@ -20,6 +20,7 @@ from vatrack.reporting.page.results import RunResults, collect
 from vatrack.reporting.page.sections import key_table, table_sections
 from vatrack.reporting.tables.names import dataset_name
 from vatrack.reporting.tables.runs import read_runs
+from vatrack.runs.folder import RunFolder
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 MEGABYTE = 1_000_000
@@ -125,8 +126,8 @@ def write_report(
 
 
 def _workflow(results: Path) -> str:
-    """The command that makes everything in the folder."""
-    return f"snakemake --configfile {shlex.quote(str(Path(results) / 'config.yaml'))}"
+    """The command that makes everything in the folder, whose config is called as a run's."""
+    return f"snakemake --configfile {shlex.quote(str(RunFolder(results).config))}"
 
 
 def _link(results: Path, media: Media) -> str | None:
