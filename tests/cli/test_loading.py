@@ -84,7 +84,7 @@ class Command:
         process.join(SECONDS)
         output, errors = (path.read_text() for path in self._shown)
         assert process.exitcode == status, output + errors
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + SECONDS
         while self.processes():
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.1)
