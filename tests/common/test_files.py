@@ -18,6 +18,7 @@ from vatrack.common.files import (
     atomic_path,
     check_target,
     create_text,
+    remove_replaced,
     scratch_directory,
     write_json,
     write_text,
@@ -103,6 +104,20 @@ def test_a_folder_replaces_the_old_one_whole_or_not_at_all(tmp_path: Path) -> No
         fail()
     assert names(path) == ["b"]
     assert names(tmp_path) == ["folder"]
+
+
+def test_only_what_was_replaced_is_removed(tmp_path: Path) -> None:
+    """Not what is left of another folder whose name begins alike."""
+    path = tmp_path / ("x" * 41)
+    prefix = f".{'x' * 40}.old."
+    for left in (f"{prefix}abcd_123/{path.name}/a", f"{prefix}01234567/{'x' * 42}", f"{prefix}b/c"):
+        (tmp_path / left).mkdir(parents=True)
+    (tmp_path / f"{prefix}aaaaaaaa").mkdir()  # killed before anything was in it
+    remove_replaced(path)
+    assert len(names(tmp_path)) == 4  # one of them may be the last whole one
+    path.mkdir()
+    remove_replaced(path)
+    assert names(tmp_path) == [f"{prefix}01234567", f"{prefix}b", path.name]
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_what_is_expected_and_what_is_there(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     told = "contains no frames of joint.json: expected a, b, c, ..., found "
     assert refused(folder, *NAMES) == f"{told}nothing; give the folder that contains them"
-    for name in ("w", "x", ".DS_Store"):
+    for name in ("w", "x", ".made-from.json", "Thumbs.db"):
         (folder / name).touch()
     assert refused(folder, *NAMES) == f"{told}w, x; give the folder that contains them"
     (tmp_path / "one" / "a").mkdir()

@@ -167,7 +167,7 @@ def prepare(folder: Path, run: Path, data: TinyData) -> None:
     mini = folder / "results/mini"
     (mini / "clips").mkdir(parents=True)
     (mini / "annotations").symlink_to(data.annotations)
-    for clip in data.images.iterdir():
+    for clip in data.images.glob("[!.]*"):
         (mini / "clips" / clip.name).symlink_to(clip)
     valid = json.loads((data.annotations / "valid/joint.json").read_text(encoding="utf-8"))
     clip = valid["videos"][0]["name"]

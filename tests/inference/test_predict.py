@@ -114,7 +114,7 @@ def test_failure_leaves_no_file(
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"/empty: contains no frames of .*joint\.json: expected "):
         predict_files(run, checkpoint, truth, tmp_path / "empty", out)
-    for clip in tiny_data.images.iterdir():
+    for clip in tiny_data.images.glob("[!.]*"):
         (tmp_path / "empty" / clip.name).mkdir()
     with pytest.raises(InputError, match="000003"):
         predict_files(run, checkpoint, truth, tmp_path / "empty", out)

@@ -19,6 +19,7 @@ import pytest
 from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image, write_image
 from vatrack.sailvos import clips as building
 from vatrack.sailvos.clips import build_clip_tree
@@ -60,7 +61,7 @@ def paint(raw: Path, colour: int) -> None:
 
 
 def in_thread(work: Callable[[], object]) -> threading.Thread:
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
 
@@ -303,6 +304,13 @@ def test_a_tree_with_a_damaged_note_is_made_anew(tree: Path, note: str) -> None:
     assert build(tree, "png").endswith("clips: 5 converted to PNG")
 
 
+def test_a_broken_first_frame_leaves_nothing_to_resume(tree: Path) -> None:
+    frame = tree / "raw" / "a" / "images" / "000003.bmp"
+    frame.write_bytes(b"")
+    with pytest.raises(InputError, match=r"/000003\.bmp: is empty; unpack or copy it again$"):
+        build(tree, "png")
+
+
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_after_a_broken_frame_the_next_call_resumes(tree: Path, processes: int) -> None:
     """Once the frame is there; what it says is true."""
@@ -333,13 +341,15 @@ def test_two_calls_at_a_time(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(building, "_put_clip", stay)
     first = in_thread(lambda: build(tree, "png"))
-    assert inside.wait(60)
-    with pytest.raises(InputError) as caught:
-        build(tree, "copy")
+    try:
+        assert inside.wait(60)
+        with pytest.raises(InputError) as caught:
+            build(tree, "copy")
+    finally:
+        leave.set()
+        first.join()
     told = f"{tree / 'clips'}: another run is building clips there; wait until it ends"
     assert str(caught.value) == told
-    leave.set()
-    first.join()
     assert len(pixels(tree / "clips")) == 5
     assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]
 
@@ -347,6 +357,10 @@ def test_two_calls_at_a_time(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_is_kept_is_said(
     tree: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    stop_before(monkeypatch, "a__3")
+    with pytest.raises(KeyboardInterrupt):
+        build(tree, "png")
+    assert caplog.messages == []  # nothing is
     stop_before(monkeypatch, "b__1")
     with pytest.raises(KeyboardInterrupt):
         build(tree, "png")
@@ -366,33 +380,46 @@ def test_the_output_may_be_a_link_to_another_place(tree: Path) -> None:
         assert len(pixels(tree / "disk" / "clips")) == 5
 
 
-# Kills itself before a folder gets its final name; the last argument says how many times that may
-# happen before.
+# Kills itself before a folder gets its final name, or the earlier one is removed; the last argument
+# says how many folders get a name before.
 KILLED_AT_THE_END = """
-import os, signal, sys
+import os, shutil, signal, sys
 from vatrack.sailvos import clips
 replace, allowed = os.replace, int(sys.argv.pop())
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
 def replace_few(source, target):
     global allowed
     if os.path.isdir(source):
         if not allowed:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill()
         allowed -= 1
     replace(source, target)
-os.replace = replace_few
+os.replace, shutil.rmtree = replace_few, kill
 clips.build_clip_tree(*sys.argv[1:4], "png")
 """
 
 
-@pytest.mark.parametrize("allowed", [0, 1])
+@pytest.mark.parametrize("allowed", [0, 1, 2])
 def test_killed_at_the_very_end(tree: Path, allowed: int) -> None:
-    """Also between the removal of an earlier tree and the new one's name."""
+    """Also between the earlier tree's new name and the new tree's, and before the earlier one is
+    removed: that one stays as long as it may be the only one."""
     build(tree, "symlink")
     arguments = map(str, (tree / "raw", tree / "structure.json", tree / "clips", allowed))
     ended = subprocess.run([sys.executable, "-c", KILLED_AT_THE_END, *arguments])
     assert ended.returncode == -signal.SIGKILL
-    assert build(tree, "png").endswith("clips: 5 kept from an earlier run")
+    frame = tree / "raw" / "b" / "images" / "000004.bmp"
+    status, whole = frame.stat(), frame.read_bytes()
+    frame.write_bytes(whole[:-1])
+    with pytest.raises(InputError, match="truncated"):
+        build(tree, "png")
+    assert len(list(tree.glob(".clips.old.*/clips/*/images/*.bmp"))) == (5 if allowed == 1 else 0)
+    frame.write_bytes(whole)
+    os.utime(frame, ns=(status.st_atime_ns, status.st_mtime_ns))
+    kept = "clips: 5 kept" if allowed == 2 else "clips: 1 converted to PNG, 4 kept"
+    assert build(tree, "png").endswith(f"{kept} from an earlier run")
     assert len(pixels(tree / "clips")) == 5
+    assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]
 
 
 KILLED = """
@@ -458,10 +485,42 @@ def test_a_stopped_run_of_links_goes_on(
     with pytest.raises(KeyboardInterrupt):
         build(tree, "hardlink")
     assert not (tree / "clips").exists()
-    assert build(tree, "hardlink").endswith(
-        "5 hard links" if possible else "3 copies, 2 kept from an earlier run"
-    )
+    told = build(tree, "hardlink")
+    assert told.endswith(f"3 {'hard links' if possible else 'copies'}, 2 kept from an earlier run")
     assert len(listing(tree / "clips")) == 5
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink"])
+def test_links_to_other_raw_frames_are_made_anew(
+    tree: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept are those that point to the frame, at its path."""
+    stop_before(monkeypatch, "b__1")
+    with pytest.raises(KeyboardInterrupt):
+        build(tree, mode)
+    stop_before(monkeypatch, "no clip")
+    (tree / "raw").rename(tree / "moved")
+    other = tree / "moved" / "a" / "images" / "000005.bmp"
+    other.rename(tree / "gone.bmp")
+    shutil.copy2(tree / "gone.bmp", other)
+    told = str(build_clip_tree(tree / "moved", tree / "structure.json", tree / "clips", mode))
+    kept = "3 hard links, 2 kept from an earlier run" if mode == "hardlink" else "5 symbolic links"
+    assert told.endswith(f": {kept}")
+    for name in listing(tree / "clips"):
+        source = tree / "moved" / source_video(name.split("/")[0]) / "images" / name[-10:]
+        assert (tree / "clips" / name).samefile(source)
+
+
+def test_a_hard_link_elsewhere_does_not_change_a_raw_frame(tree: Path) -> None:
+    build(tree, "png")
+    build_clip_tree(tree / "raw", tree / "structure.json", tree / "links", "hardlink")
+    assert build(tree, "png").endswith("clips: 5 kept from an earlier run")
+
+
+def test_the_note_is_not_named_in_place_of_clips(tree: Path) -> None:
+    build(tree, "symlink")
+    with pytest.raises(InputError, match=r"expected z__1, found a__3, a__5, b__1; give"):
+        require_frames(tree / "clips", ["z__1/images/000003.bmp"], "joint.json")
 
 
 def test_a_full_disk_leaves_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,11 +300,13 @@ def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(unpacking, "_check_space", stay)
     first = threading.Thread(target=do, args=(out, paths[0]), daemon=True)
     first.start()
-    assert inside.wait(60)
-    with pytest.raises(InputError, match="another run is unpacking there; wait until it ends"):
-        do(out, paths[1])
-    leave.set()
-    first.join()
+    try:
+        assert inside.wait(60)
+        with pytest.raises(InputError, match="another run is unpacking there; wait until it ends"):
+            do(out, paths[1])
+    finally:
+        leave.set()
+        first.join()
     do(out, *paths)
     assert contents(out) == video("a") | video("b")
 
@@ -313,6 +315,15 @@ def test_what_is_kept_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
+
+    def at_once(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "_check_space", at_once)
+        with pytest.raises(KeyboardInterrupt):
+            do(out, path)
+    assert (caplog.messages, out.exists()) == ([], False)  # nothing is, and nothing is said
 
     def interrupted(_: object) -> Any:
         while len(stats(out)) < 4:

@@ -185,10 +185,27 @@ def replace_folder(folder: Path, path: Path) -> None:
     if not path.exists():
         os.replace(folder, path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
+    old = Path(tempfile.mkdtemp(prefix=_replaced(path), dir=path.parent))
     os.replace(path, old / path.name)
     os.replace(folder, path)
     shutil.rmtree(old)
+
+
+def remove_replaced(path: Path) -> None:
+    """Removes earlier folders at `path` that killed calls of `replace_folder` left beside it.
+
+    For whoever alone replaces `path`. While it is missing they stay: one may be all there is.
+    """
+    pattern = glob.escape(_replaced(path)) + "[a-z0-9_]" * 8  # as mkdtemp continues a name
+    if path.exists():
+        for left in path.parent.glob(pattern):
+            shutil.rmtree(left / path.name, ignore_errors=True)
+            with suppress(OSError):  # it holds something else: long names may begin alike
+                left.rmdir()
+
+
+def _replaced(path: Path) -> str:
+    return f".{path.name[:40]}.old."
 
 
 @contextmanager

@@ -66,11 +66,12 @@ def frames_below(folder: Path) -> str:
 
 
 def contents(folder: Path) -> str:
-    """What a folder contains: the first names, for messages."""
+    """What a folder contains: the first names that are not hidden, for messages."""
     try:
-        names = sorted(item.name for item in folder.iterdir() if not is_clutter(item.name))
+        names = sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))
     except OSError as error:
         return f"nothing readable ({error.strerror})"
+    names = [name for name in names if not is_clutter(name)]
     return few(names) if names else "nothing"
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -49,16 +49,17 @@ def end_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def saying_what_is_kept(kept: str) -> Iterator[None]:
+def saying_what_is_kept(kept: Callable[[], str]) -> Iterator[None]:
     """Says, where Ctrl-C or another signal ends the block, what the next call finds.
 
     Args:
-        kept: a clause, "finished frames are kept in clips".
+        kept: gives a clause, "finished frames are kept in clips"; empty: nothing is, or is said.
     """
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        logger.warning("stopped; %s, run the same command again to resume", kept)
+        if said := kept():
+            logger.warning("stopped; %s, run the same command again to resume", said)
         raise
 
 

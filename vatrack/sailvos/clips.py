@@ -86,7 +86,7 @@ def build_clip_tree(
     Args:
         raw: raw tree; the frames of a clip come from the video named before `__`, or by the whole
             name.
-        structure: dictionary of clips; left-overs in it are left out.
+        structure: clip dictionary; left-overs in it are left out.
         out: folder to make; an earlier tree there is replaced.
         mode: "hardlink" (no space, survives when the raw tree is moved; where the file system
             cannot, the frame is copied), "symlink" (absolute; breaks when the raw tree is moved),
@@ -196,7 +196,7 @@ def _put(source: str, target: str, mode: str) -> str:
     try:
         link(source, target)
     except FileExistsError:  # resumes where another call was killed
-        if _is_whole(target, source):
+        if _is_link(target, source, mode) or _is_whole(target, source):
             return KEPT
         Path(target).unlink()
         return _put(source, target, mode)
@@ -216,6 +216,13 @@ def _write(source: str, target: str, make: Callable[[str, str], Any], how: str) 
     make(source, temporary)
     os.replace(temporary, target)
     return how
+
+
+def _is_link(path: str, source: str, mode: str) -> bool:
+    """Whether `path` is the link to `source` that the mode makes."""
+    if mode == "symlink":
+        return Path(path).is_symlink() and str(Path(path).readlink()) == source
+    return os.path.samestat(os.lstat(path), Path(source).stat())
 
 
 def _is_whole(path: str, source: str) -> bool:

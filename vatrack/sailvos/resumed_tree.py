@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, replace_folder, write_json
+from vatrack.common.files import naming_full_disk, remove_replaced, replace_folder, write_json
 from vatrack.common.locks import only_run
 from vatrack.common.signals import saying_what_is_kept
 from vatrack.common.value_files import read_json
@@ -34,11 +34,17 @@ def resumed_tree(out: Path, mode: str, sources: Mapping[str, str]) -> Iterator[P
 
     Raises:
         InputError: another process makes this tree; or the block's own, with what is kept.
+        OSError: the disk is full (nothing is kept then), or fails; or the block's own.
     """
     folder = out.with_name(f".{out.name}.partial")
-    kept = f"finished frames are kept in {folder}"
+
+    def kept() -> str:
+        finished = any(folder.glob("*/images/[!.]*"))
+        return f"finished frames are kept in {folder}" if finished else ""
+
     with naming_full_disk(out), only_run(folder, out, "building clips"), saying_what_is_kept(kept):
         try:
+            remove_replaced(out)
             # What is noted is how they were before anything is made of them.
             states = {path: _state(source) for path, source in sources.items()}
             _keep_same(folder, mode, states)
@@ -46,8 +52,11 @@ def resumed_tree(out: Path, mode: str, sources: Mapping[str, str]) -> Iterator[P
                 _link_same(out, folder, mode, states)
             yield folder
             replace_folder(folder, out)
+            remove_replaced(out)
         except InputError as error:
-            raise InputError(f"{error}; run again to resume ({kept})") from None
+            if said := kept():
+                raise InputError(f"{error}; run again to resume ({said})") from None
+            raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -89,7 +98,8 @@ def _same(tree: Path, mode: str, states: dict[str, str]) -> set[str]:
 def _state(source: str) -> str:
     """Differs when another raw file is there, or its content may be another one.
 
-    Times are not enough: a folder that is moved brings old ones along.
+    Size and time are not enough: a folder that is moved brings old times along. The time of the
+    last change of the inode says too much: every hard link to the file is one.
     """
     found = Path(source).stat()
-    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"

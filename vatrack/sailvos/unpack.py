@@ -87,10 +87,11 @@ def unpack(
     """
     out = Path(out)
     if summary:
-        require_json(Path(summary), "the record is")
+        require_json(Path(summary), "the summary is")
     opened = open_archives(archives)
     kept = f"unpacked files are kept in {out}"
-    with only_run(check_target(out, folder=True), out, "unpacking"), saying_what_is_kept(kept):
+    saying = saying_what_is_kept(lambda: kept if any(out.glob("*")) else "")
+    with only_run(check_target(out, folder=True), out, "unpacking"), saying:
         notes = Notes(out, strip)
         todo = [archive for archive in opened if not notes.find(archive)]
         _check_space(todo, out, notes)

@@ -84,7 +84,7 @@ def test_a_compressed_tar_is_no_volume() -> None:
     ]
 
 
-@pytest.mark.parametrize("end", ["old", "bak", "gpg", "orig", "ab", "2024", "002", "20240131"])
+@pytest.mark.parametrize("end", ["old", "bak", "gpg", "asc", "orig", "2024", "20240131"])
 def test_alone_only_the_first_volume_is_one(tmp_path: Path, end: str) -> None:
     """What another file is, its content tells."""
     name = f"x.tar.{end}"
@@ -109,6 +109,9 @@ def test_alone_only_the_first_volume_is_one(tmp_path: Path, end: str) -> None:
         ("x.tar.ab x.tar.ac", "x.tar.aa"),
         ("x.tar.002 x.tar.003", "x.tar.001"),
         ("x.tar.gz.part2", "x.tar.gz.part1"),
+        # Also alone: each volume may be a tar of its own.
+        *[("x.tar.002", "x.tar.001"), ("x.tar.02", "x.tar.01"), ("x.tar.10", "x.tar.01")],
+        *[("x.tar.ab", "x.tar.aa"), ("x.tar.gz.AZ", "x.tar.gz.aa"), ("x.tar.aab", "x.tar.aaa")],
         # Names of two sorts are not put in an order.
         ("x.tar.1 x.tar.01", "x.tar.2"),
         ("x.tar.aa x.tar.AA", "x.tar.ab"),

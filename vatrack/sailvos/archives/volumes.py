@@ -193,9 +193,9 @@ def _in_order(
     """
     numbers = sorted(files, key=lambda number: (len(number), number.lower()))
     first = numbers[0]
-    # Alone, x.tar.old or x.tar.2024 is no volume; its content tells what it is.
-    alone = mark == "." and len(files) == 1 and not re.fullmatch("0*1?|a+", first.lower())
-    if alone or not mark:
+    # Alone, x.tar.old or x.tar.2024 is no volume, its content tells what it is; x.tar.02 or .ab is.
+    numbered = re.fullmatch(r"0*1?|\d{2,3}|a+[a-z]", first.lower())
+    if not mark or (mark == "." and len(files) == 1 and not numbered):
         return files[first].path, [files[first]]
     if first.isdigit():
         expected = map(f"{{:0{len(first)}}}".format, count(min(int(first), 1)))
