@@ -11,6 +11,11 @@ EXTRAS = {
 }
 
 
+def is_missing(module: str, error: ImportError) -> bool:
+    """Whether an import failed because this module is not installed, not because it is broken."""
+    return isinstance(error, ModuleNotFoundError) and error.name == module
+
+
 def install_hint(error: ImportError) -> str | None:
     """What to install after a failed import.
 
