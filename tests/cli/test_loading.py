@@ -40,7 +40,7 @@ class Command:
         self.images, self.out, self.name = folder / "clips", folder / "run", name
         self._start = start_program if program else start_command
         self._shown = folder / "output", folder / "errors"
-        self._session = 0
+        self._session: int | None = None  # kernel threads have session 0
         shutil.copytree(data.images, self.images, symlinks=True)
         self._annotations = data.annotations
         self._config = tiny_config(folder, **TRAINING, **changes)
@@ -56,7 +56,7 @@ class Command:
             path.unlink(missing_ok=True)
         words, (name, value) = [*self.arguments, *map(str, more)], self._mark.split("=")
         process = self._start(words, {name: value}, *self._shown)
-        self._session = process.pid or 0
+        self._session = process.pid
         return process
 
     def resume(self) -> None:

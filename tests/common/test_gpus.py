@@ -166,6 +166,18 @@ def test_who_holds_a_gpu_waits_until_another_has_looked_whether_it_is_taken() ->
     worker.join()
 
 
+def test_who_was_stopped_while_it_looked_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vatrack.common.gpus.CHOOSING", 0.1)
+    first, second = visible_gpus()
+    first.lock.parent.mkdir()
+    with first.lock.open("a") as file, try_locked(file) as mine, hold([first, second]):
+        assert mine
+        with second.lock.open("a") as other, try_locked(other) as free:
+            assert not free  # the next one is held all the same
+
+
 def test_without_a_folder_for_locks_each_takes_its_number(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         (tmp_path / "file").touch()

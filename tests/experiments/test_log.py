@@ -386,14 +386,24 @@ def test_without_mlflow_one_warning(
     assert (store.status(run_id), store.points(run_id)) == ("FAILED", expected(folder))
 
 
-def test_a_broken_mlflow_only_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        TypeError("unhashable type: 'list'"),
+        ImportError("cannot import name 'x' from 'mlflow'", name="mlflow"),
+        ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy"),
+    ],
+)
+def test_a_broken_mlflow_only_warns(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(uri: str) -> None:
-        raise TypeError("unhashable type: 'list'")
+        raise error
 
     monkeypatch.setattr(experiment_log, "import_client", broken)
     run = config(tmp_path)
     folder = make_run(tmp_path / "run", run)
-    message = "MLflow: unhashable type: 'list'; `vatrack mlflow-sync .*` uploads the run then"
+    message = f"MLflow: {error}; `vatrack mlflow-sync .*` uploads the run then"
     with pytest.warns(UserWarning, match=message):
         begun(run, folder).close("FINISHED")
     waited = []

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from vatrack.common.locks import locked
 from vatrack.jobs import interrupt
 from vatrack.jobs.interrupt import Signals, ask_once, keeps_job
 
@@ -95,6 +96,18 @@ def test_answers_to_earlier_commands_are_removed(
     assert ask_once("?", Signals())
     left = {f"{mine}-2.answer", f"{mine}-{os.getpgrp()}.answer", f"{others}-1.answer", f"{mine}-x"}
     assert {path.name for path in tmp_path.iterdir()} == left
+
+
+def test_a_question_of_a_stopped_process_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(interrupt, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(interrupt, "_ask", lambda question, signals: True)
+    path = tmp_path / f"vatrack-{os.getuid()}-{os.getpgrp()}.answer"
+    with path.open("a") as file, locked(file):
+        assert ask_once("?", Signals()) is False
+    assert ask_once("?", Signals()) is True
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,13 +59,14 @@ def find_cases(kind: str, folders: tuple[Path, ...] = (BUNDLED, MORE)) -> list[C
     return [Case(path.parent, read_json(path)) for _, path in sorted(found.items())]
 
 
-def cases(kind: str) -> list[Any]:
-    """pytest parameters for every case of a kind; one skipped parameter where there is none."""
+def cases(kind: str, choose: Callable[[list[Case]], list[Case]] = list) -> list[Any]:
+    """pytest parameters for the cases of a kind that are chosen; for all where none of those that
+    there are is, and one skipped parameter where there is none at all."""
     found = find_cases(kind)
     if not found:
         reason = f"no golden cases of kind {kind} in {BUNDLED} or {MORE}; set VATRACK_GOLDEN"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="missing")]
-    return [pytest.param(case, id=case.folder.name) for case in found]
+    return [pytest.param(case, id=case.folder.name) for case in choose(found) or found]
 
 
 @cache

@@ -15,7 +15,7 @@ import torch
 from pycocotools import mask as rle_tools
 
 from tests.inference.bitmaps import paste
-from tests.parity.golden import Case, cases, find_cases
+from tests.parity.golden import Case, cases
 from tests.parity.measure import (
     EXACT,
     Measure,
@@ -44,20 +44,15 @@ SCORE_TIE = 1e-5
 STEPS = [mantissa * 10.0**exponent for exponent in range(-8, 0) for mantissa in (1, 2, 5)]
 
 
-SCALED = [case for case in find_cases("end_to_end") if "scale_factor" in case.parameters]
-# Nothing infers with the plain network, and test_forward.py holds its every stage: these and other
-# backbones are enough.
-PLAIN = [
-    *SCALED,
-    *(
-        case
-        for case in find_cases("end_to_end")
-        if case.info["backbone"] not in {scaled.info["backbone"] for scaled in SCALED}
-    ),
-]
+def _scaled_and_other_backbones(found: list[Case]) -> list[Case]:
+    """Enough for the plain network: nothing infers with it, and test_forward.py holds its every
+    stage."""
+    scaled = [case for case in found if "scale_factor" in case.parameters]
+    backbones = {case.info["backbone"] for case in scaled}
+    return scaled + [case for case in found if case.info["backbone"] not in backbones]
 
 
-@pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.folder.name)
+@pytest.mark.parametrize("case", cases("end_to_end", _scaled_and_other_backbones))
 def test_tracks_of_every_frame(case: Case) -> None:
     demand(measure(case, golden_network(case)))
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.parity.golden import BUNDLED, find_cases
+from tests.parity import golden
+from tests.parity.golden import BUNDLED, Case, cases, find_cases
 from vatrack.common.files import write_json
 
 # pipeline and convert exist only with real annotations as input, which are not handed on.
@@ -46,3 +47,17 @@ def test_a_new_case_is_found_and_a_double_one_is_run_once(tmp_path: Path) -> Non
     assert [case.info["from"] for case in found] == ["second", "first"]
     assert find_cases("cuts", (tmp_path / "missing", first)) == find_cases("cuts", (first,))
     assert find_cases("tracker", (first, second)) == []
+
+
+def test_a_choice_is_never_silently_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Case(Path(name), {"method": name}) for name in ("a", "b")]
+    monkeypatch.setattr(golden, "find_cases", lambda kind: found)
+
+    def chosen(method: str) -> list[str]:
+        wanted = cases("cuts", lambda every: [c for c in every if c.info["method"] == method])
+        return [case.id for case in wanted]
+
+    assert (chosen("b"), chosen("c")) == (["b"], ["a", "b"])
+    found.clear()
+    (missing,) = cases("cuts", list)
+    assert missing.id == "missing" and "no golden cases" in missing.marks[0].kwargs["reason"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,23 @@ def test_no_other_module_spells_the_names_of_files(room: str) -> None:
     modules = sorted((Path(vatrack.__file__).parent / room).rglob("*.py"))
     assert modules
     for module in modules:
+        tree = ast.parse(module.read_text())
         literals = {
             node.value
-            for node in ast.walk(ast.parse(module.read_text()))
+            for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
+        # Names of folders are common words, too: wanted are those that are appended to a path.
+        appended = {
+            node.right.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.BinOp)
+            and isinstance(node.op, ast.Div)
+            and isinstance(node.right, ast.Constant)
+            and isinstance(node.right.value, str)
+        }
         found = {literal for literal in literals if literal.lstrip("/") in names}
+        found |= appended & set(FILES.values())
         allowed = ("folder.py", "examples.py")  # what users type names files, too
         assert not found or module.name in allowed, f"{module}: {found}"
 
@@ -123,6 +135,23 @@ def test_a_new_training_finds_nothing_that_could_be_taken_for_its_own(tmp_path: 
     left_by_a_training(tmp_path).clear()
     written_again = {"config.yaml", "environment.json", "metrics.jsonl", "training.json"}
     assert files_in(tmp_path) == written_again | set(KEPT)
+
+
+def test_links_to_folders_are_removed_and_what_they_lead_to_stays(tmp_path: Path) -> None:
+    folder = left_by_a_training(tmp_path / "run")
+    links = [folder.checkpoints, folder.views, folder.state]
+    for link in links:
+        elsewhere = tmp_path / link.name
+        shutil.rmtree(link, ignore_errors=True)
+        elsewhere.mkdir()
+        (elsewhere / "file").touch()
+        link.symlink_to(elsewhere)
+    folder.remove_state()
+    assert not folder.state.is_symlink()
+    folder.state.symlink_to(tmp_path / "nowhere")
+    folder.clear()
+    assert not [link for link in links if link.is_symlink()]
+    assert all((tmp_path / link.name / "file").exists() for link in links)
 
 
 def test_files_where_no_training_was_are_kept(tmp_path: Path) -> None:

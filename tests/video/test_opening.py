@@ -13,6 +13,7 @@ import pytest
 from tests.video.test_reader import read
 from tests.video.videos import write_sound, write_video
 from vatrack.common.errors import InputError
+from vatrack.video.opening import import_av
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,19 @@ def test_what_is_no_video(tmp_path: Path, name: str, content: bytes, message: st
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
+
+
+def test_a_broken_pyav_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(InputError, match=r"needs PyAV; install it with"):
+        import_av()
+    (tmp_path / "av.py").write_text("import vatrack_has_no_such_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "av")
+    with pytest.raises(InputError, match=r"cannot be imported \(No module named '.*'\); repair it"):
+        import_av()
 
 
 def test_sound_alone(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.arguments import check_type, several
 from vatrack.common.errors import InputError
+from vatrack.common.extras import is_missing
 from vatrack.common.images import ImageArray
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.scores import check_score
@@ -169,11 +170,16 @@ class FrameResult:
             mask_type: which masks; None: amodal ones if there are any.
 
         Raises:
-            InputError: supervision is not installed.
+            InputError: supervision is not installed, or broken.
         """
         try:
             import supervision
-        except ImportError:
+        except ImportError as error:
+            if not is_missing("supervision", error):
+                raise InputError(
+                    "to_supervision needs the package supervision, which cannot be imported "
+                    f"({error}); repair it with `pip install --force-reinstall supervision`"
+                ) from error
             raise InputError(
                 "to_supervision needs the package supervision; run `pip install supervision`"
             ) from None

@@ -11,6 +11,12 @@ EXTRAS = {
 }
 
 
+def is_missing(module: str, error: ImportError) -> bool:
+    """Whether an import failed because this package, or a part of it, is not installed; not because
+    it is broken."""
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == module
+
+
 def install_hint(error: ImportError) -> str | None:
     """What to install after a failed import.
 
@@ -18,8 +24,7 @@ def install_hint(error: ImportError) -> str | None:
         For example "MLflow is not installed; pip install 'vatrack[mlflow]'"; None where no library
         of an extra is missing.
     """
-    module = (error.name or "").split(".")[0]
-    if not isinstance(error, ModuleNotFoundError) or module not in EXTRAS:
-        return None
-    title, extra = EXTRAS[module]
-    return f"{title} is not installed; pip install 'vatrack[{extra}]'"
+    for module, (title, extra) in EXTRAS.items():
+        if is_missing(module, error):
+            return f"{title} is not installed; pip install 'vatrack[{extra}]'"
+    return None

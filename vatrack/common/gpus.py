@@ -18,7 +18,7 @@ from vatrack.common.locks import locked, patience, shared, try_locked
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 JOB = "SLURM_JOB_ID"
-# Choosing takes milliseconds; who takes longer was stopped meanwhile.
+# Seconds. Looking and choosing take milliseconds; who takes longer was stopped meanwhile.
 CHOOSING = 5.0
 
 
@@ -78,9 +78,9 @@ def hold(gpus: Iterable[Gpu]) -> Iterator[None]:
         for gpu in gpus:
             try:
                 file = holds.enter_context(gpu.lock.open("a"))
-            except OSError:  # no room for temporary files: as if alone
+                holds.enter_context(shared(file, patience(CHOOSING, str(gpu.lock))))
+            except OSError:  # no room for temporary files, or a TimeoutError: as if alone
                 continue
-            holds.enter_context(shared(file))
         yield
 
 

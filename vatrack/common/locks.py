@@ -23,16 +23,8 @@ def locked(file: int | IO[Any], meanwhile: Callable[[], object] | None = None) -
         meanwhile: called again and again while another process has the lock; it paces the waiting,
             and ends it by an exception.
     """
-    if meanwhile is None:
-        with _flock(file, fcntl.LOCK_EX):
-            yield
-        return
-    while True:
-        with try_locked(file) as mine:
-            if mine:
-                yield
-                return
-        meanwhile()
+    with _waited(file, fcntl.LOCK_EX, meanwhile):
+        yield
 
 
 def patience(seconds: float, what: str) -> Callable[[], None]:
@@ -106,10 +98,30 @@ def filling(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def shared(file: int | IO[Any]) -> Iterator[None]:
-    """Holds the lock of an open file beside others that do; waits while one holds it alone."""
-    with _flock(file, fcntl.LOCK_SH):
+def shared(file: int | IO[Any], meanwhile: Callable[[], object]) -> Iterator[None]:
+    """Holds the lock of an open file beside others that do; waits while one holds it alone.
+
+    Args:
+        file, meanwhile: see `locked`.
+    """
+    with _waited(file, fcntl.LOCK_SH, meanwhile):
         yield
+
+
+@contextmanager
+def _waited(
+    file: int | IO[Any], kind: int, meanwhile: Callable[[], object] | None
+) -> Iterator[None]:
+    if meanwhile is None:
+        with _flock(file, kind):
+            yield
+        return
+    while True:
+        with _flock(file, kind | fcntl.LOCK_NB) as mine:
+            if mine:
+                yield
+                return
+        meanwhile()
 
 
 @contextmanager

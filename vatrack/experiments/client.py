@@ -123,7 +123,7 @@ def import_client(uri: str) -> None:
     """Imports what a store of this type needs, seconds of work.
 
     Raises:
-        ImportError: MLflow is not installed.
+        ImportError: MLflow is not installed, or broken.
     """
     # Nothing is sent to anyone but the chosen store, and a server needs no processes for the
     # evaluation of chats. Requests are not repeated by MLflow: one that was only slow would be

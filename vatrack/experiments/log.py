@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.extras import is_missing
 from vatrack.common.growing_text import changed_at
 from vatrack.config import RunConfig
 from vatrack.experiments.client import first_line, import_client, sqlite_path, store_uri
@@ -201,9 +202,10 @@ def _only_told(folder: Path) -> Iterator[None]:
     later = f"{_command(folder)} uploads the run"
     try:
         yield
-    except ImportError:
-        _warn("MLflow is not installed", f"once it is installed, {later}")
     except Exception as error:  # a refused path, or an MLflow that is broken, in whatever way
+        if isinstance(error, ImportError) and is_missing("mlflow", error):
+            _warn("MLflow is not installed", f"once it is installed, {later}")
+            return
         problem = str(error) if isinstance(error, InputError) else first_line(error)
         _warn(problem, f"{later} then")
 

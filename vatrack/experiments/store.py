@@ -72,7 +72,7 @@ def sync(folder: Path, to: str | None = None, status: str | None = None) -> Summ
 
     Raises:
         InputError: the folder is none of a run, or one of its files cannot be read.
-        ImportError: MLflow is not installed.
+        ImportError: MLflow is not installed, or broken.
         StoreError: the store is unreachable, or refuses; calling again later sends the rest.
     """
     folder = Path(folder)

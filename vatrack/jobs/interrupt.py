@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from vatrack.common.locks import locked
+from vatrack.common.locks import locked, patience
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def ask_once(question: str, signals: Signals) -> bool | None:
     except OSError:
         return _ask(question, signals)
     try:
-        with locked(shared):
+        with locked(shared, patience(2 * ANSWER_SECONDS, str(path))):
             given, _, answer = os.read(shared, 100).decode(errors="replace").partition(" ")
             with suppress(ValueError, KeyError):
                 if 0 <= time.time() - float(given) < ANSWER_SECONDS:
@@ -129,6 +129,8 @@ def ask_once(question: str, signals: Signals) -> bool | None:
             words = {value: word for word, value in ANSWERS.items()}
             os.write(shared, f"{time.time()} {words[found]}".encode())
             return found
+    except TimeoutError:  # who asks was stopped
+        return False
     finally:
         os.close(shared)
 

@@ -42,6 +42,14 @@ def _is_summary(content: Mapping[str, Any]) -> bool:
     )
 
 
+def _remove(path: Path) -> None:
+    """Removes a file, a folder or a link, if it is there; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 class _Named:
     """A file or folder of every run, by its name: `RunFolder(path).metrics` is its path."""
 
@@ -145,10 +153,7 @@ class RunFolder:
         self.start_weights.unlink(missing_ok=True)
         # Where no training has noted its environment, files of these names are somebody's own.
         for leftover in (*self._made, *(self._derived if self.environment.exists() else ())):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+            _remove(leftover)
 
     def remove_half_written(self) -> None:
         """Removes what a killed training was writing when it ended."""
@@ -197,7 +202,7 @@ class RunFolder:
 
     def remove_state(self) -> None:
         """Removes the states of a training that is complete."""
-        shutil.rmtree(self.state, ignore_errors=True)
+        _remove(self.state)
 
     def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """Moves a training with other settings to complete_N/ or interrupted_N/, and what later

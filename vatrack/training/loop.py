@@ -117,7 +117,7 @@ def train(
     with (
         processes(run.compute.device) as group,
         alone_in(out) if group.first else nullcontext(),
-        StopSignals("saving the state after this step") as stop,
+        StopSignals("saving the state if this step completes") as stop,
         without_denormals(),
     ):
         return _train(run, annotations, images, folder, start_copy, group, stop)

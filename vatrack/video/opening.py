@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.extras import is_missing
 from vatrack.common.image_headers import HEADER_BYTES, name_format
 from vatrack.video.sources import Source
 
@@ -51,11 +52,16 @@ def import_av() -> Any:
     """PyAV, with its own log lines off.
 
     Raises:
-        InputError: it is not installed.
+        InputError: it is not installed, or broken.
     """
     try:
         import av
-    except ImportError:
+    except ImportError as error:
+        if not is_missing("av", error):
+            raise InputError(
+                f"reading and writing videos needs PyAV, which cannot be imported ({error}); "
+                "repair it with `pip install --force-reinstall av`, or use a folder of frames"
+            ) from error
         raise InputError(
             "reading and writing videos needs PyAV; install it with `pip install "
             '"vatrack[video]"`, or use a folder of frames'

@@ -11,6 +11,7 @@ from pathlib import Path
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, require_ending, write_text
+from vatrack.common.run_files import CONFIG_FILE
 from vatrack.common.text_files import no_such
 from vatrack.reporting.html import render
 from vatrack.reporting.page.appendix import run_times, versions
@@ -20,7 +21,6 @@ from vatrack.reporting.page.results import RunResults, collect
 from vatrack.reporting.page.sections import key_table, table_sections
 from vatrack.reporting.tables.names import dataset_name
 from vatrack.reporting.tables.runs import read_runs
-from vatrack.runs.folder import RunFolder
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 MEGABYTE = 1_000_000
@@ -127,7 +127,7 @@ def write_report(
 
 def _workflow(results: Path) -> str:
     """The command that makes everything in the folder, whose config is called as a run's."""
-    return f"snakemake --configfile {shlex.quote(str(RunFolder(results).config))}"
+    return f"snakemake --configfile {shlex.quote(str(Path(results) / CONFIG_FILE))}"
 
 
 def _link(results: Path, media: Media) -> str | None:

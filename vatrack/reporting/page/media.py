@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from vatrack.reporting.html import data_url
 from vatrack.reporting.page.results import RunResults
+from vatrack.runs.folder import RunFolder
 
 TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4"}
 MOST_SHEETS = 8  # cut sheets that are shown; to the others there are links
@@ -47,7 +48,7 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
     for run in runs:
         if run.views is None or not run.views.clips or run.folder is None:
             continue
-        folders.append(run.folder / "views")
+        folders.append(RunFolder(run.folder).views)
         own = asdict(run.views)
         own["images"] = [media.source(folders[-1] / clip["image"]) for clip in own["clips"]]
         short = "vAP50" if run.views.metric.startswith("video/") else "AP50"

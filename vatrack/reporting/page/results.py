@@ -132,7 +132,7 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         epoch,
         run.folder,
         read_curves(folder.metrics_log) if folder and has_log else None,
-        read_views(folder.path / "views") if folder else None,
+        read_views(folder.views) if folder else None,
         folder.config.read_text(encoding="utf-8") if folder and folder.config.is_file() else "",
         _environment(_object(folder.environment)) if folder else {},
         _commands(run.folder) if run.folder else [],
