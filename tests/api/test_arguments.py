@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,16 @@ def test_numbers_of_any_kind_are_kept_as_plain_ones(squares: Predictor, tmp_path
     assert (written["score"], written["masks"]) == (0.5, True)
     assert written["rate"] == pytest.approx(29.97, abs=0.001)
     assert (tracked.frames, len(list((tracked.folder / "masks").iterdir()))) == (2, 4)
+
+
+def test_a_member_of_an_enum_counts_as_its_value() -> None:
+    class Name(str, Enum):  # noqa: UP042
+        """Its members' str() is Name.CAR, unlike that of a StrEnum."""
+
+        CAR = "car"
+
+    settings = V.TrackSettings(classes=(Name.CAR,))
+    assert [(type(name), name) for name in settings.classes or ()] == [(str, "car")]
 
 
 def test_what_cannot_be_written_is_told_before_the_work(

@@ -132,6 +132,12 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     classes = {item["track_id"]: item["category_id"] for item in json.loads(out.read_text())}
     assert classes == {1: 2, 2: 1}
     beside(lines, {1: "cat", 2: "hound", 3: "cow"})
+    told = "2 predictions left out, .* other names for them, correct the names of its `categories`"
+    with pytest.warns(UserWarning, match=told):
+        export_predictions(lines, truth, "coco", out)
+    classes = {item["track_id"]: item["category_id"] for item in json.loads(out.read_text())}
+    assert classes == {1: 2}
+    beside(lines, {1: "kitten", 2: "hound", 3: "cow"})
     with pytest.raises(InputError, match="correct the names of its `categories`") as caught:
         export_predictions(lines, truth, "coco", out)
     assert "--class-map" not in str(caught.value)

@@ -184,6 +184,14 @@ def test_equal_image_ids_of_two_files_stay_apart(case: Case) -> None:
     assert "import files with equal image names separately" in error
 
 
+def test_files_of_different_classes_are_refused_and_long_lists_are_cut(case: Case) -> None:
+    first, second = coco(case), coco(case)
+    second["categories"] = [{"id": number, "name": f"c{number}"} for number in range(1, 13)]
+    text = case.refused("coco-amodal", case.write(first, "a.json"), case.write(second, "b.json"))
+    assert "b.json: its classes (1 c1, 2 c2, " in text
+    assert ", 10 c10, ...) differ from those of" in text
+
+
 def test_trcuk_is_a_truck(case: Case) -> None:
     document = coco(case, {"segmentation": AMODAL})
     document["categories"] = [{"id": 4, "name": "trcuk"}]

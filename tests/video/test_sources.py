@@ -141,6 +141,7 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
             "notes",
             r"notes: contains no frames \(.*\), only .csv, .json files; give a folder of fra",
         ),
+        ("many", r"only \.a, \.b, \.c, \.d, \.e, \.\.\. files; give a folder of frames"),
         (
             "both",
             r"both: contains no frames .*, only .json, .mp4 files; .* list them: 'both/\*\.mp4'",
@@ -163,7 +164,8 @@ def test_what_names_no_video(
     for folder in ("clip/images", "clip/.hidden", "clips/a/images", "clips/b/images"):
         frames(Path(folder), "1.jpg")
     Path("clip/info.json").touch()
-    for name in ("notes/a.csv", "notes/a.json", "both/a.json", "both/a.mp4"):
+    many = [f"many/x.{letter}" for letter in "abcdef"]
+    for name in (*many, "notes/a.csv", "notes/a.json", "both/a.json", "both/a.mp4"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).touch()
     Path("films").mkdir()

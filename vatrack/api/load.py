@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from vatrack.api.choices import check_network
 from vatrack.api.predictor import Predictor
@@ -21,13 +21,16 @@ from vatrack.weights.formats import read_file
 from vatrack.weights.networks import recognise_method
 from vatrack.weights.openmmlab import WARNING, import_checkpoint
 
+if TYPE_CHECKING:
+    import torch
+
 logger = logging.getLogger(__name__)
 
 
 def load(
     checkpoint: str | Path,
     *,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: str | torch.device = "auto",
     method: str | None = None,
     backbone: str | None = None,
     key: str | None = None,
@@ -39,7 +42,8 @@ def load(
     Args:
         checkpoint: best.pt of a run or the run's folder, an exported safetensors file, or a
             published file with OpenMMLab's names, whose method and backbone are recognised.
-        device: "auto" is the first GPU, or the CPU if there is none.
+        device: "auto" is the first GPU, or the CPU if there is none; also "cpu", "cuda", "cuda:1"
+            (the second GPU), or a `torch.device`.
         method: required if a published file does not contain it (`qdtrack` or `amodaltrack`);
             otherwise it must be that of the file.
         backbone: it must be that of the file.

@@ -71,7 +71,7 @@ def overlay(
     video: Annotated[
         Path | None, typer.Option(help="Also write these clips as a video (MP4).")
     ] = None,
-    fps: Annotated[float, typer.Option(help="Frame rate of the video.")] = 8.0,
+    fps: Annotated[float, typer.Option(help="Frame rate of the video, 0.001 to 240.")] = 8.0,
 ) -> None:
     """Draw ground truth and predictions of a few clips side by side."""
     from vatrack.reporting.overlay import write_overlay
@@ -106,7 +106,7 @@ def views(
     clips: Annotated[
         int, typer.Option(help="Number of clips in each group: worst, best, other.")
     ] = 3,
-    fps: Annotated[float, typer.Option(help="Frame rate of the videos.")] = 8.0,
+    fps: Annotated[float, typer.Option(help="Frame rate of the videos, 0.001 to 240.")] = 8.0,
 ) -> None:
     """Draw clips for the report: input, ground truth and predictions, amodal and visible."""
     from vatrack.reporting.views_video import write_views

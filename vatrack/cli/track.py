@@ -10,7 +10,7 @@ import typer
 
 from vatrack.cli.options import in_run, out_folder
 
-TRUNCATED = 3  # exit code: done, but a source was truncated or damaged
+TRUNCATED = 3  # exit code: done, but a source was truncated or damaged, or a stream broke off
 
 
 def track(
@@ -109,7 +109,11 @@ def track(
         bool, typer.Option("--save-crops", help="Save each object's crop as a PNG file.")
     ] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Show frames in a window while tracking.")
+        bool,
+        typer.Option(
+            "--show",
+            help="Show frames in a window while tracking; q or Escape stops, also further sources.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Overwrite results of an earlier run.")
@@ -119,7 +123,7 @@ def track(
     """Detect, segment (visible and hidden parts) and track the objects in your own videos.
 
     Writes overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml for each source.
-    Exits with 3 if a source was truncated or damaged.
+    Exits with 3 if a source was truncated or damaged, or a stream broke off.
     """
     from vatrack.api.choices import check_network
     from vatrack.api.settings import TrackSettings

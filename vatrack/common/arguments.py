@@ -6,6 +6,7 @@ import os
 import reprlib
 from collections.abc import Iterable
 from dataclasses import fields
+from enum import Enum
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def make_plain(settings: Any) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
+    if isinstance(value, Enum):  # str() of a member is its value in a StrEnum alone
+        value = value.value
     if getattr(value, "ndim", None) == 0:  # a NumPy scalar; only its truth values need it
         value = value.item()
     kinds: tuple[tuple[Any, Any], ...] = (bool, bool), (str, str), (Integral, int), (Real, float)

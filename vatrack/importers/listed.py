@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
@@ -112,7 +112,7 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
 
 
 def _shown(categories: list[Json]) -> str:
-    return ", ".join(f"{item['id']} {item['name']}" for item in categories[:10])
+    return few((f"{item['id']} {item['name']}" for item in categories), 10)
 
 
 def _add_images(

@@ -1,7 +1,7 @@
 """NNPACK's 3x3 convolution, Winograd's F(6x6, 3x3), in float32 on a CPU.
 
 The fastest form for large maps where AVX2 is as fast as anything that the processor has; where
-products are twice as fast with AVX-512, our own is (`vatrack.models.winograd`).
+products use all of AVX-512's width, our own is (`vatrack.models.winograd`).
 
 PyTorch brings the library along, and calls it through a private operator, so it is used only where
 it is there and gives what `conv2d` gives. Its outputs differ from exact ones by some 4e-6 of their

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.video.ebml import lacks_bytes
 from vatrack.video.frames import DEFAULT_RATE, Properties
+from vatrack.video.lengths import lacks_bytes
 from vatrack.video.opening import open_container, why_not
 from vatrack.video.sources import Source
 
@@ -192,10 +192,10 @@ class Decoder:
         # A last frame that is shown for long ends with its packet.
         end = max(self._last or 0.0, self._end - (self._first.time or 0.0))
         short = known.duration_s is not None and end + 3 / float(known.rate) < known.duration_s
-        # A wrong count alone is no damage. Matroska and WebM have no count, but say how many bytes
-        # there are.
-        if known.count_header:
-            missing = self._jumped or self._decoded < known.count_header
+        # A wrong count or a wrong duration alone is no damage. Where there is no count, or a jump
+        # makes it useless, the file may say how many bytes it should have.
+        if known.count_header and not self._jumped:
+            missing = self._decoded < known.count_header
         else:
             missing = is_file and lacks_bytes(Path(known.source))
         known.truncated = bool(self._broken or (short and missing) or (is_file and known.damaged))

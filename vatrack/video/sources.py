@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatrack.common.clutter import is_clutter
+from vatrack.common.counted import few
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
 from vatrack.common.images import ENDINGS, SUFFIXES, is_frame
@@ -138,7 +139,7 @@ def _folder(path: Path) -> Source:
         if videos := [suffix for suffix in others if suffix.lower() in VIDEO_SUFFIXES]:
             fix = f"for videos, list them: '{path}/*{videos[0]}'"
         raise InputError(
-            f"{path}: contains no frames ({ENDINGS}), only {', '.join(others[:5])} files; {fix}"
+            f"{path}: contains no frames ({ENDINGS}), only {few(others, 5)} files; {fix}"
         )
     return _frames(frames, str(path), _folder_name(path))
 

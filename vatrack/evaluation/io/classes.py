@@ -16,6 +16,8 @@ from vatrack.config.classes import shown_name
 from vatrack.config.file_classes import RENAME, FileClasses, no_class
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 
+SAME_NAMES = f"correct the names of its `categories` in {SETTINGS_FILE}"
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ def category_ids(
     predictions: Path,
     notes: Mapping[str, Any],
     class_map: Mapping[str, str] | None = None,
-    fix: str = RENAME,
+    partly: bool = False,
 ) -> dict[int, int | None] | None:
     """Category ids of predictions to those of the ground truth, where they differ; None: nowhere.
 
@@ -43,11 +45,11 @@ def category_ids(
         notes: see `notes_beside`.
         class_map: classes of the predictions, by name or, where there are no names, by id, to
             classes of the ground truth; an empty name leaves a class out.
-        fix: what the user can do about lists that do not fit.
+        partly: without a mapping, what the ground truth lacks is left out, if it has some class.
 
     Raises:
-        InputError: each of the lists has a class that the other lacks, and no mapping is given; or
-            a mapping names a class that is not there.
+        InputError: each of the lists has a class that the other lacks, and no mapping is given
+            (`partly`: no class is in both); or a mapping names a class that is not there.
     """
     beside = predictions.with_name(SETTINGS_FILE)
     listed = _categories(beside, notes.get("categories"))
@@ -60,6 +62,11 @@ def category_ids(
             for old, new in (class_map or {}).items()
         }
     given = FileClasses.of(listed, str(beside))
+    fix = RENAME
+    if partly:
+        fix = SAME_NAMES
+        if own.ids.keys() & given.ids.keys():
+            class_map = {}
     found = own.category_ids(given.classes, str(beside), class_map, fix)
     changed = {
         number: other

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vatrack.common.counted import counted
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.evaluation.io.classes import SAME_NAMES
 from vatrack.evaluation.io.prediction_file import AGAIN
 from vatrack.evaluation.io.predictions import Predictions
 
@@ -80,7 +81,10 @@ def warn_of_gaps(
     texts = []
     if found.left_out:
         several = counted(found.left_out, "prediction")
-        texts.append(f"{path}: {several} left out, of classes that the ground truth does not have")
+        texts.append(
+            f"{path}: {several} left out, of classes that the ground truth does not have; if it "
+            f"has other names for them, {SAME_NAMES}"
+        )
     elif not len(found.image):
         texts.append(empty_warning(path, empty))
     texts += missing_warnings(

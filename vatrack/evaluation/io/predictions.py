@@ -17,7 +17,6 @@ import numpy as np
 
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints, canonical
-from vatrack.common.run_files import SETTINGS_FILE
 from vatrack.data.fields import damage
 from vatrack.evaluation.io.classes import category_ids, check_clips, names_of, notes_beside
 from vatrack.evaluation.io.ground_truth import Images
@@ -30,7 +29,6 @@ from vatrack.evaluation.io.prediction_file import (
 from vatrack.evaluation.io.prediction_form import Columns, append, append_all, unknown_image
 
 BATCH = 2048  # predictions whose form is checked together
-SAME_NAMES = f"correct the names of its `categories` in {SETTINGS_FILE}"
 LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
 # Share of an image's side by which a box may be turned inside out. The round-off of a detector
 # makes such boxes, and they count as in the original; what is beyond is no box.
@@ -105,8 +103,8 @@ def read_predictions(path: Path | str, images: Images, document: Any, source: st
 
     Raises:
         InputError: the file is missing or cut off, or a prediction is wrong; the message
-            has the line number, or the item number in a JSON array. Or the predictions have other
-            classes, or are for other clips.
+            has the line number, or the item number in a JSON array. Or the predictions have no
+            class of the ground truth, or are for other clips.
     """
     path = Path(path)
     with open_predictions(path) as predictions:
@@ -116,7 +114,7 @@ def read_predictions(path: Path | str, images: Images, document: Any, source: st
             ((prediction.number, prediction.value) for prediction in predictions),
             images,
             predictions.label,
-            category_ids(names_of(document, "categories"), source, path, notes, fix=SAME_NAMES),
+            category_ids(names_of(document, "categories"), source, path, notes, partly=True),
         )
 
 
