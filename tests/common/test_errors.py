@@ -23,8 +23,8 @@ ERRORS = {
 ORDERS = (
     "add ask check choose compare convert copy correct create delete do download evaluate "
     "exchange exclude export fix free give import install join keep list lower move number "
-    "predict put raise remove rename replace restart restore run save see set track train try "
-    "unpack use wait write"
+    "predict put raise remove rename repair replace restart restore run save see set track "
+    "train try unpack use wait write"
 )
 VERBS = set(ORDERS.split())
 RULE = re.compile(r"\b(must|needs?|needed|did you mean)\b")

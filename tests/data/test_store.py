@@ -505,7 +505,10 @@ def test_other_files(
 
 def test_no_file(tmp_path: Path) -> None:
     for path, message in (
-        (tmp_path / "none.json", "no such file; create it with `vatrack convert`"),
+        (
+            tmp_path / "none.json",
+            "no such file; create it with `vatrack convert`",
+        ),
         (tmp_path, "is a folder; give an annotation file"),
     ):
         with pytest.raises(InputError, match=message):

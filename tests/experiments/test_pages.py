@@ -221,7 +221,7 @@ def test_saved_views_and_addresses(tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    with pytest.raises(InputError, match=r"mlflow\.db: no such store; train first"):
+    with pytest.raises(InputError, match=r"mlflow\.db: no such store; give the folder that holds"):
         check_server(uri, 5000)
     (tmp_path / "mlflow.db").touch()
     with socket.socket() as taken:

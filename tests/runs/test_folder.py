@@ -21,6 +21,7 @@ FILES = {
     "faults": "faults",
     "state": "state",
     "training": "training.json",
+    "ended": ".training.json",
     "lock": ".lock",
     "job": "submitit",
     "start_weights": "weights.txt",
@@ -124,9 +125,15 @@ def files_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_all_that_a_training_led_to_is_put_aside_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("removed", [False, True])
+def test_all_that_a_training_led_to_is_put_aside_with_it(tmp_path: Path, removed: bool) -> None:
+    """Also where a workflow has removed what says that it was complete."""
     found = {"recipe": {"seed": 0}, "data": 1}
-    left_by_a_training(tmp_path).put_aside(found, {"recipe": {"seed": 1}, "data": 1})
+    folder = left_by_a_training(tmp_path)
+    folder.ended.write_text("training.json")
+    if removed:
+        folder.training.unlink()
+    folder.put_aside(found, {"recipe": {"seed": 1}, "data": 1})
     assert files_in(tmp_path / "complete_1") == set(LEFT)
     assert files_in(tmp_path) - {f"complete_1/{name}" for name in LEFT} == set(KEPT)
 

@@ -133,7 +133,9 @@ Processes = Annotated[int, typer.Option(min=1, metavar="N", help="Number of work
 RunOut = Annotated[Path, out_folder("Run folder.")]
 Annotations = Annotated[
     Path,
-    typer.Option(metavar="FOLDER", help="Folder with train/ and valid/, from `vatrack convert`."),
+    typer.Option(
+        metavar="FOLDER", help="Folder with train/ and valid/ (`vatrack convert` or `prepare`)."
+    ),
 ]
 ClassMap = Annotated[
     list[str] | None,

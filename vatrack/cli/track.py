@@ -83,8 +83,9 @@ def track(
         str,
         typer.Option(
             help="What to draw, comma-separated: outline (whole object), fill (visible part), "
-            "hidden (hatched hidden part), box, id, class, score, trail.",
-            show_default="outline, fill, hidden, id, class, score",
+            "hidden (hatched hidden part), box, id, class, score, trail (default: all but box and "
+            "trail).",
+            show_default=False,
         ),
     ] = "outline,fill,hidden,id,class,score",
     line_width: Annotated[

@@ -297,4 +297,4 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_yaml(path: Path | str, value: Any) -> None:
     """Writes plain values as YAML in their own order, whole or not at all."""
-    write_text(path, yaml.safe_dump(value, sort_keys=False))
+    write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))

@@ -51,7 +51,7 @@ NEEDED = {
     "area": f"must be a number from 0 to {AREA_LIMIT:g}",
     "rate": "must be a number from 0 to 1",
     "flag": "must be 0 or 1 (null is 0)",
-    "path": "must be a relative path without `..`",
+    "path": "must be a relative path with / and without `..`",
 }
 
 

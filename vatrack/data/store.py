@@ -110,7 +110,10 @@ def require_annotations(source: Path) -> None:
         InputError: it is missing, a folder, a pipe or a device.
     """
     if not source.exists():
-        raise InputError(f"{source}: no such file; create it with `vatrack convert`")
+        raise InputError(
+            f"{source}: no such file; create it with `vatrack convert` (own data: `vatrack "
+            "prepare`)"
+        )
     check_source(source, "an annotation file")
 
 

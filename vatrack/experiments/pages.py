@@ -142,7 +142,8 @@ def check_server(uri: str, port: int) -> socket.socket:
         )
     if not path.exists():
         raise InputError(
-            f"{path}: no such store; train first, or create it with `vatrack mlflow-sync RUN...`"
+            f"{path}: no such store; give the folder that holds {path.name} with --results, or "
+            "create it with `vatrack mlflow-sync RUN...`"
         )
     hold = socket.socket(socket.AF_UNIX)
     with socket.socket() as probe:  # another server there would answer instead

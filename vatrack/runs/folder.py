@@ -78,6 +78,7 @@ class RunFolder:
     faults = _Named("faults")  # what is known of updates that were not finite
     state = _Named("state")  # what an interrupted training is resumed from
     training = _Named("training.json")  # says that the training is complete; written last
+    ended = _Named(".training.json")  # the same; Snakemake removes the other one before it repeats
     lock = _Named(".lock")  # held by the training at work here
     job = _Named("submitit")  # logs and pickles of the training's job, and job.json
 
@@ -150,7 +151,8 @@ class RunFolder:
 
         Neither must be taken for this one's.
         """
-        self.start_weights.unlink(missing_ok=True)
+        for path in (self.start_weights, self.ended):
+            path.unlink(missing_ok=True)
         # Where no training has noted its environment, files of these names are somebody's own.
         for leftover in (*self._made, *(self._derived if self.environment.exists() else ())):
             _remove(leftover)
@@ -170,12 +172,25 @@ class RunFolder:
         """
         return self.read_training() if self.training.exists() else None
 
+    def replaced(self) -> dict[str, Any] | None:
+        """What training.json held, where a workflow has removed it to repeat its stage."""
+        try:
+            content = read_json(self.ended)
+        except InputError:  # none, or a damaged one
+            return None
+        sound = isinstance(content, dict) and _is_summary(content)
+        return content if sound and not self.training.exists() else None
+
     def read_training(self) -> dict[str, Any]:
         """The content of training.json.
 
         Raises:
             InputError: it is missing, or not what a training writes.
         """
+        if self.config.is_file() and not self.training.exists():
+            raise InputError(
+                f"{self.path}: the training is not complete; run the command that started it again"
+            )
         content = read_json(self.training)
         if not isinstance(content, dict) or not _is_summary(content):
             raise InputError(
@@ -197,7 +212,8 @@ class RunFolder:
 
     def finish(self, content: Mapping[str, Any]) -> None:
         """Says that the training is complete; from then on its state is of no more use."""
-        write_json(self.training, content, indent=2)
+        for path in (self.ended, self.training):
+            write_json(path, content, indent=2)
         self.remove_state()
 
     def remove_state(self) -> None:
@@ -217,6 +233,8 @@ class RunFolder:
         names = changed(found.get("recipe", {}), wanted["recipe"])
         what = names[:5] + [counted(len(names) - 5, "other setting")] * (len(names) > 5)
         what += ["the data"] * (found.get("data") != wanted["data"])
+        if self.ended.exists():
+            self.ended.replace(self.training)
         state = "complete" if self.training.exists() else "interrupted"
         number = 1
         while (kept := self.path / f"{state}_{number}").exists():

@@ -15,7 +15,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, require_json, write_json
+from vatrack.common.files import check_target, naming_full_disk, require_json, write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_json
@@ -112,6 +112,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     """
     folder, out = RunFolder(run), Path(out)
     require_json(out, "the choice is")
+    check_target(out)
     epochs = folder.read_training()["epochs"]
     if not selection.metric and not folder.config.is_file():
         raise InputError(

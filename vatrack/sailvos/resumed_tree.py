@@ -102,4 +102,4 @@ def _state(source: str) -> str:
     last change of the inode says too much: every hard link to the file is one.
     """
     found = Path(source).stat()
-    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"

@@ -64,13 +64,15 @@ class Recovery:
         Raises:
             InputError: training.json is damaged.
         """
-        earlier = self.folder.complete() if self.group.first else None
-        if earlier is not None:
-            if earlier.get("identity") == self.identity:
-                self.folder.remove_state()  # where it was interrupted at the very end
-            else:
-                self.folder.put_aside(earlier.get("identity", {}), self.identity)
-                earlier = None
+        if not self.group.first:
+            return self.group.gather(None)[0]
+        earlier = self.folder.complete()
+        ended = earlier or self.folder.replaced()
+        if ended is not None and ended.get("identity") != self.identity:
+            self.folder.put_aside(ended.get("identity", {}), self.identity)
+            earlier = None
+        elif earlier is not None:
+            self.folder.remove_state()  # where it was interrupted at the very end
         return self.group.gather(earlier)[0]
 
     def find_state(self) -> dict[str, Any] | None:
