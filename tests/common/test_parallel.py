@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.children import children_before, left_processes  # noqa: F401
 from vatrack.common import logs, parallel
 from vatrack.common.errors import InputError
 from vatrack.common.parallel import ordered_map, ordered_streams
@@ -54,7 +54,7 @@ def test_results_come_in_order_whatever_the_number_of_processes(count: int) -> N
     ] * 2
     assert {process for _, process in found[1]} <= {os.getpid()}
     assert os.getpid() not in {process for _, process in found[2]}
-    assert active_children() == []
+    assert left_processes() == []
 
 
 def test_a_slow_item_is_waited_for() -> None:
@@ -84,7 +84,7 @@ def test_the_error_of_a_worker_comes_through_in_its_turn(processes: int) -> None
     assert [next(results) for _ in range(7)] == list(range(7))
     with pytest.raises(InputError, match=r"^input: 7 is bad$"):
         next(results)
-    assert active_children() == []
+    assert left_processes() == []
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -95,7 +95,7 @@ def test_the_error_of_the_items_comes_through(processes: int) -> None:
 
     with pytest.raises(InputError, match="no more"):
         list(ordered_map(scaled, items(), processes, 1))
-    assert active_children() == []
+    assert left_processes() == []
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -103,7 +103,7 @@ def test_who_takes_only_some_results_leaves_no_process_behind(processes: int) ->
     results = ordered_map(scaled, range(1000), processes, 1)
     assert next(results)[0] == 0
     results.close()  # type: ignore[attr-defined]
-    assert active_children() == []
+    assert left_processes() == []
 
 
 def test_a_worker_that_is_killed_ends_the_work() -> None:
@@ -111,7 +111,7 @@ def test_a_worker_that_is_killed_ends_the_work() -> None:
     told = "^a worker process was killed, probably because memory ran out; lower this$"
     with pytest.raises(BrokenProcessPool, match=told):
         list(ordered_map(die_at_three, range(30), 2, None, "lower this"))
-    assert active_children() == []
+    assert left_processes() == []
 
 
 JOB = """
@@ -234,7 +234,7 @@ def test_streams_come_item_by_item_in_order() -> None:
     found = list(ordered_streams(counting, "", items, 2, lambda: arrived.append(1)))
     assert found == [(item, number) for item in items for number in range(item)]
     assert len(arrived) == len(found)
-    assert active_children() == []
+    assert left_processes() == []
     assert list(ordered_streams(counting, "", [], 2)) == []
 
 
@@ -252,14 +252,14 @@ def test_what_ends_a_stream_ends_all(
 ) -> None:
     with pytest.raises(error, match=message):
         list(ordered_streams(start, what, [1, 2, 3, 100_000], 2))
-    assert active_children() == []
+    assert left_processes() == []
 
 
 def test_who_leaves_a_stream_leaves_no_process_behind() -> None:
     results = ordered_streams(counting, "", [1, 1000, 1000, 1000], 2)
     assert next(results) == (1, 0)
     results.close()  # type: ignore[attr-defined]
-    assert active_children() == []
+    assert left_processes() == []
 
 
 def test_progress_prints_a_line_a_minute_into_a_log(

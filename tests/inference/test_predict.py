@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 import torch
 from pycocotools import mask as rle_tools
 
+from tests.children import children_before, left_processes  # noqa: F401
 from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
@@ -248,7 +248,7 @@ def test_neither_processes_nor_mask_workers_change_a_byte(
     assert predicted(tiny_run, three_clips, tmp_path / "2.jsonl", 2, workers=2) == alone
     assert predicted(tiny_run, three_clips, tmp_path / "5.jsonl", 5) == alone, "fewer clips"
     assert predicted(tiny_run, three_clips, tmp_path / "m.jsonl", 1, mask_workers=2) == alone
-    assert active_children() == []
+    assert left_processes() == []
 
 
 def killed_encode(*_: object) -> None:
@@ -310,7 +310,7 @@ def test_a_bad_frame_ends_all_processes(
     with pytest.raises(InputError, match=frame.name):
         predicted(tiny_run, data, tmp_path / "out" / "p.jsonl", 2)
     assert list((tmp_path / "out").iterdir()) == []
-    assert active_children() == []
+    assert left_processes() == []
 
 
 def close(line: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -139,7 +139,7 @@ def _folder(path: Path) -> Source:
         if videos := [suffix for suffix in others if suffix.lower() in VIDEO_SUFFIXES]:
             fix = f"for videos, list them: '{path}/*{videos[0]}'"
         raise InputError(
-            f"{path}: contains no frames ({ENDINGS}), only {few(others, 5)} files; {fix}"
+            f"{path}: contains no frames ({ENDINGS}), but files with {few(others, 5)}; {fix}"
         )
     return _frames(frames, str(path), _folder_name(path))
 
