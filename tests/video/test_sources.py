@@ -136,7 +136,10 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
             r"clips: contains no frames; give one of clips/a/images, clips/b/images$",
         ),
         ("clip*", r"clip\*: matches folders only; give them without .* such as 'clip\*/\*\.png'$"),
-        ("films", r"films: contains no frames .*, but files with .mp4; .* list them: 'films/\*\.mp4'"),
+        (
+            "films",
+            r"films: contains no frames .*, but files with .mp4; .* list them: 'films/\*\.mp4'",
+        ),
         (
             "notes",
             r"notes: contains no frames \(.*\), but files with .csv, .json; give a folder of fra",
@@ -144,7 +147,7 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
         ("many", r"but files with \.a, \.b, \.c, \.d, \.e, \.\.\.; give a folder of frames"),
         (
             "both",
-            r"both: contains no frames .*, but files with .json, .mp4; .* list them: 'both/\*\.mp4'",
+            r"both: contains no frames .*, but files with .json, .mp4; .*: 'both/\*\.mp4'",
         ),
         ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
         ("mixed/*", r"mixed/\*: images and other files are mixed"),
