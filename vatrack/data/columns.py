@@ -49,13 +49,19 @@ def whole_numbers(values: Sequence[Any]) -> Ints | None:
     return np.array(values, np.int64)
 
 
-def rows_of_ids(listed: Ints, wanted: Ints) -> Ints:
-    """For each wanted id the row where it stands first in a list, -1 where it does not."""
+def rows_in_ascending(listed: Ints, wanted: Ints) -> Ints:
+    """For each wanted id the row where it stands first in an ascending list, -1 where it does
+    not."""
     if not len(listed):
         return np.full(len(wanted), -1, np.int64)
-    order = np.argsort(listed, kind="stable")
-    rows = order[np.minimum(np.searchsorted(listed, wanted, sorter=order), len(listed) - 1)]
+    rows = np.minimum(np.searchsorted(listed, wanted), len(listed) - 1)
     return np.where(listed[rows] == wanted, rows, -1)
+
+
+def rows_of_ids(listed: Ints, wanted: Ints) -> Ints:
+    """The same in a list of any order."""
+    order = np.argsort(listed, kind="stable")
+    return np.append(order, -1)[rows_in_ascending(listed[order], wanted)]
 
 
 def rows_of_numbers(rows: Sequence[Any], width: int) -> Floats | None:

@@ -14,7 +14,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import PIXEL_LIMIT
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, box_of
-from vatrack.data.columns import column, rows_of_ids
+from vatrack.data.columns import column, rows_in_ascending
 from vatrack.data.fields import is_box, problem, read_masks
 from vatrack.data.joint.faults import frame_faults, unique_faults
 from vatrack.evaluation.ap.overlaps import MaskRows
@@ -55,11 +55,11 @@ class Images:
 
     def index(self, ids: Ints) -> Ints:
         """Rows of image ids; -1 for those that are not listed."""
-        return rows_of_ids(self.id, ids)
+        return rows_in_ascending(self.id, ids)
 
     def category_index(self, ids: Ints) -> Ints:
         """Indices of category ids; -1 for those that are not listed."""
-        return rows_of_ids(self.categories, ids)
+        return rows_in_ascending(self.categories, ids)
 
 
 @dataclass(frozen=True)
