@@ -48,13 +48,13 @@ def begin(folder: Path, resume: bool) -> Identity:
     """
     if resume:
         return _write(folder, replace(identify(folder), status=None, ended=None))
-    new = Identity(uuid.uuid4().hex, str(folder.resolve()), int(time.time() * 1000))
+    new = Identity(uuid.uuid4().hex, str(folder.resolve()), _now())
     return _write(folder, new)
 
 
 def end(folder: Path, status: str) -> None:
     """Notes that the training has ended: FINISHED, FAILED or KILLED."""
-    _write(folder, replace(identify(folder), status=status, ended=int(time.time() * 1000)))
+    _write(folder, replace(identify(folder), status=status, ended=_now()))
 
 
 def identify(folder: Path) -> Identity:
@@ -87,6 +87,10 @@ def read_identity(folder: Path) -> Identity | None:
 def modified(path: Path) -> int:
     """When a file was changed, milliseconds since 1970."""
     return int(path.stat().st_mtime * 1000)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 def _write(folder: Path, identity: Identity) -> Identity:

@@ -173,13 +173,12 @@ class RunFolder:
         return self.read_training() if self.training.exists() else None
 
     def replaced(self) -> dict[str, Any] | None:
-        """What training.json held, where a workflow has removed it to repeat its stage."""
+        """What training.json held; for where it is missing, as a workflow has removed it."""
         try:
             content = read_json(self.ended)
         except InputError:  # none, or a damaged one
             return None
-        sound = isinstance(content, dict) and _is_summary(content)
-        return content if sound and not self.training.exists() else None
+        return content if isinstance(content, dict) and _is_summary(content) else None
 
     def read_training(self) -> dict[str, Any]:
         """The content of training.json.

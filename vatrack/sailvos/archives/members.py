@@ -102,7 +102,12 @@ def _tar_members(archive: Archive, advance: Callable[[int], None]) -> Iterator[M
     raw = _READERS.get(archive.form, lambda raw: raw)(_Joined(blocks))
     # Volumes that are tars of their own each have an end mark, which ignore_zeros passes over.
     tar: Any = tarfile.open(  # noqa: SIM115
-        None, "r|", raw, 1 << 16, tarinfo=_StrictInfo, ignore_zeros=True, encoding="utf-8"
+        fileobj=raw,
+        mode="r|",
+        bufsize=1 << 16,
+        tarinfo=_StrictInfo,
+        ignore_zeros=True,
+        encoding="utf-8",
     )
     end = 0  # of the last member
     while True:

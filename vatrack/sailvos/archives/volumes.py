@@ -197,8 +197,9 @@ def _in_order(
     numbered = re.fullmatch(r"0*1?|\d{2,3}|a+[a-z]", first.lower())
     if not mark or (mark == "." and len(files) == 1 and not numbered):
         return files[first].path, [files[first]]
+    expected: Iterator[str]
     if first.isdigit():
-        expected = map(f"{{:0{len(first)}}}".format, count(min(int(first), 1)))
+        expected = (f"{number:0{len(first)}}" for number in count(min(int(first), 1)))
     else:
         letters = (product(ascii_lowercase, repeat=width) for width in count(len(first)))
         expected = map("".join, chain.from_iterable(letters))
