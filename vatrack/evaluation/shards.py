@@ -102,13 +102,12 @@ def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = 
     check_targets(shards, out, details)
     known = complete([(path, read_record(path)) for path in shards], DIFFERS, out, "evaluate")
     record = known[0][1]
-    names = None
+    names, videos = None, dict(record["video_names"])
     if details is not None:
-        categories, videos = dict(record["category_names"]), dict(record["video_names"])
-        names = Names.of(categories, videos, record["truth"])
+        names = Names.of(dict(record["category_names"]), videos, record["truth"])
     results = list(chain.from_iterable(read_results(path) for path, _ in known))
-    ids = [video for _, other in known for video in other["videos"]]
-    return write_metrics(results, ids, _protocol(record, known[0][0]), names, out, details)
+    own = {video: videos.get(video, video) for _, other in known for video in other["videos"]}
+    return write_metrics(results, own, _protocol(record, known[0][0]), names, out, details)
 
 
 def switches_of(shard: Path) -> EvaluationConfig:

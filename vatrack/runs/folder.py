@@ -27,6 +27,9 @@ from vatrack.runs.metrics_file import is_number, read_metrics
 logger = logging.getLogger(__name__)
 
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
+# What may be in a run's folder before its training: a config, logs of whoever starts it, hidden
+# files (locks, half-written ones), and what was put aside there.
+BEFOREHAND = re.compile(r"\..*|.*\.(ya?ml|log|out|err)|(complete|interrupted)_\d+")
 
 
 def _is_summary(content: Mapping[str, Any]) -> bool:
@@ -145,6 +148,24 @@ class RunFolder:
             self.metrics, self.details, self.evaluation, self.selection, self.best_checkpoint,
             self.predictions, self.inference, self.overlay, self.overlay_video, self.views,
         )  # fmt: skip
+
+    def refuse_other(self) -> None:
+        """Keeps a training out of a folder that is not a run's: it would mix its files with what
+        is there, and replace what has their names.
+
+        Raises:
+            InputError: no training has begun there, and it contains something else than what is
+                there beforehand (`BEFOREHAND`, and files of the job and of MLflow).
+        """
+        if self.begun or self.environment.exists() or not self.path.exists():
+            return
+        own = {self.job.name, self.mlflow.name}
+        for name in sorted(path.name for path in self.path.iterdir()):
+            if name not in own and not BEFOREHAND.fullmatch(name):
+                raise InputError(
+                    f"{self.path}: contains {name}, but no training; choose a new folder for the "
+                    "run"
+                )
 
     def clear(self) -> None:
         """Removes what an earlier training left, and what was made of it.
