@@ -70,6 +70,7 @@ FORWARDED = {
     "vatrack/sailvos/index.py": {"hint"},
     "vatrack/sailvos/official.py": {"fault.text"},
     "vatrack/validate/__init__.py": {"str()", r"'\n'.join()"},
+    "vatrack/validate/joint.py": {"str()"},
     "vatrack/validate/first_config.py": {r"'\n'.join()"},
     "vatrack/weights/openmmlab.py": {"_refusal()"},
     "vatrack/weights/tensors.py": {"_nothing()"},
