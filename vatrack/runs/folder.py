@@ -21,7 +21,7 @@ from vatrack.common.run_files import (
 )
 from vatrack.common.value_files import read_json
 from vatrack.config.run_name import RunName
-from vatrack.runs.fingerprint import changed
+from vatrack.runs.fingerprint import CONTENTS, changed, other_contents
 from vatrack.runs.metrics_file import is_number, read_metrics
 
 logger = logging.getLogger(__name__)
@@ -231,7 +231,10 @@ class RunFolder:
         """
         names = changed(found.get("recipe", {}), wanted["recipe"])
         what = names[:5] + [counted(len(names) - 5, "other setting")] * (len(names) > 5)
-        what += ["the data"] * (found.get("data") != wanted["data"])
+        if found.get("data") != wanted["data"]:
+            what.append(CONTENTS["annotations"])
+        others = (CONTENTS[name] for name in other_contents(found, wanted))
+        what += [words for words in others if words not in what]
         if self.ended.exists():
             self.ended.replace(self.training)
         state = "complete" if self.training.exists() else "interrupted"
