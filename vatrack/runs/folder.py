@@ -89,7 +89,7 @@ class RunFolder:
     inference = _Named(SETTINGS_FILE)  # the settings that the predictions were made with
     metrics = _Named("metrics.json")  # the final metrics
     details = _Named("details.json")  # the metrics of every class and every video
-    evaluation = _Named("evaluation.yaml")  # the protocol's switches behind the metrics
+    evaluation = _Named("evaluation.yaml")  # the protocol and the ground truth behind the metrics
     overlay = _Named("overlay.png")  # predictions drawn over frames
     overlay_video = _Named("overlay.mp4")  # the same clips as a video
     views = _Named("views")  # clips drawn for the report
