@@ -26,7 +26,13 @@ from vatrack.common.shards import Shard, complete
 from vatrack.config import EvaluationConfig, parse_config
 from vatrack.data.known_forms import SHARD, wants
 from vatrack.evaluation.evaluate import Names, write_metrics
-from vatrack.evaluation.file_set import EvaluationInputs, FileSet, check_targets, open_files
+from vatrack.evaluation.file_set import (
+    EvaluationInputs,
+    FileSet,
+    check_targets,
+    noted_settings,
+    open_files,
+)
 from vatrack.evaluation.io.shard_file import read_record, read_results, write_shard
 from vatrack.evaluation.one_video import Protocol
 from vatrack.evaluation.summary import Evaluated
@@ -110,13 +116,16 @@ def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = 
     return write_metrics(results, own, _protocol(record, known[0][0]), names, out, details)
 
 
-def switches_of(shard: Path) -> EvaluationConfig:
-    """The protocol switches of a shard.
+def settings_of(shard: Path) -> dict[str, Any]:
+    """How a shard was evaluated (see `file_set.noted_settings`).
 
     Raises:
         InputError: see `read_record`.
     """
-    return _protocol(read_record(shard), shard).switches
+    record = read_record(shard)
+    protocol = _protocol(record, shard)
+    limit = protocol.video_max_occlusion
+    return noted_settings(protocol.switches, record["ground_truth"], record["tracks"], limit)
 
 
 def _record(split: FileSet, shard: Shard) -> dict[str, Any]:

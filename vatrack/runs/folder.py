@@ -21,7 +21,7 @@ from vatrack.common.run_files import (
 )
 from vatrack.common.value_files import read_json
 from vatrack.config.run_name import RunName
-from vatrack.runs.fingerprint import changed
+from vatrack.runs.fingerprint import CONTENTS, changed, other_contents
 from vatrack.runs.metrics_file import is_number, read_metrics
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class RunFolder:
     inference = _Named(SETTINGS_FILE)  # the settings that the predictions were made with
     metrics = _Named("metrics.json")  # the final metrics
     details = _Named("details.json")  # the metrics of every class and every video
-    evaluation = _Named("evaluation.yaml")  # the protocol's switches behind the metrics
+    evaluation = _Named("evaluation.yaml")  # the protocol and the ground truth behind the metrics
     overlay = _Named("overlay.png")  # predictions drawn over frames
     overlay_video = _Named("overlay.mp4")  # the same clips as a video
     views = _Named("views")  # clips drawn for the report
@@ -252,7 +252,10 @@ class RunFolder:
         """
         names = changed(found.get("recipe", {}), wanted["recipe"])
         what = names[:5] + [counted(len(names) - 5, "other setting")] * (len(names) > 5)
-        what += ["the data"] * (found.get("data") != wanted["data"])
+        if found.get("data") != wanted["data"]:
+            what.append(CONTENTS["annotations"])
+        others = (CONTENTS[name] for name in other_contents(found, wanted))
+        what += [words for words in others if words not in what]
         if self.ended.exists():
             self.ended.replace(self.training)
         state = "complete" if self.training.exists() else "interrupted"
