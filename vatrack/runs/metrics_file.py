@@ -30,4 +30,5 @@ def read_metrics(path: Path, fix: str) -> dict[str, float | None]:
 
 def is_number(value: object) -> bool:
     """Whether it is a number as a file of metrics may hold it."""
-    return type(value) in (int, float) and abs(value) < LARGEST  # type: ignore[arg-type]
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and abs(value) < LARGEST
