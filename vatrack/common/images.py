@@ -16,6 +16,7 @@ from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
 from vatrack.common.image_headers import RECOPY, bad_image, open_regular, read_header
+from vatrack.common.text_files import no_such
 
 ImageArray = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 # Raw frames are BMP; trees in which they were converted are read just as well.
@@ -45,7 +46,7 @@ def existing_image(path: Path) -> Path:
             return found
     if not path.exists():
         fix = RECOPY if named else f"frames must be {ENDINGS} files: correct its name"
-        raise bad_image(path, "missing", f"no such frame; {fix}")
+        raise bad_image(path, "missing", f"{no_such(path, 'frame')}; {fix}")
     read_header(path)  # raises, if it is no image at all
     raise bad_image(path, "format", f"frames must be {ENDINGS} files; correct its name")
 

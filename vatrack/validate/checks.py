@@ -124,7 +124,7 @@ CHECKS: dict[str, Check] = {
         "rename the folders",
     ),
     "folder-unreadable": Check(
-        "error", "video folders cannot be listed", "correct the permissions or the link"
+        "error", "video folders cannot be listed", "correct the permissions"
     ),
     "frame-missing": Check("error", "frames in the annotations do not exist", _UNPACK),
     "frame-case": Check(
