@@ -30,5 +30,4 @@ def read_metrics(path: Path, fix: str) -> dict[str, float | None]:
 
 def is_number(value: object) -> bool:
     """Whether it is a number as a file of metrics may hold it."""
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return known and abs(value) < LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
