@@ -82,6 +82,13 @@ def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: s
         assert "again" in str(caught.value)
 
 
+def test_a_broken_link_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.bmp"
+    path.symlink_to("a.bmp")
+    with pytest.raises(InputError, match=r"a\.bmp: is a broken link; unpack or copy it again$"):
+        read_image(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

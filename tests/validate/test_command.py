@@ -231,6 +231,11 @@ def test_a_joint_file_given_twice_is_refused(vatrack: Command, tmp_path: Path) -
         2,
         f"vatrack: error: --joint {again}: is given twice; give each file once\n",
     )
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    lost = ("--joint", tmp_path / "loop.json", "--images", own / "frames")
+    code, _, errors = vatrack("validate", *lost)
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {tmp_path / 'loop.json'}: is a broken link; ")
 
 
 def test_the_report_never_replaces_annotations(

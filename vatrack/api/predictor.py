@@ -15,11 +15,10 @@ from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate, frames_of
 from vatrack.api.results import FrameResult
 from vatrack.api.shots import ShotDetector
-from vatrack.common.arguments import several
+from vatrack.common.arguments import check_score, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
-from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.config import RunConfig
 from vatrack.data.frames import Frame

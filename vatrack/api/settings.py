@@ -9,10 +9,9 @@ from typing import get_args
 
 from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
-from vatrack.common.arguments import check_type, make_plain, several
+from vatrack.common.arguments import check_score, check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection

@@ -23,6 +23,7 @@ from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, check_target, refuse_other_files, write_yaml
+from vatrack.common.paths import real
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
@@ -120,7 +121,7 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         refuse_other_files(folder, lambda path: path.parts[0] in NAMES)
         for other in sources:
             for file in (Path(other.address), *other.files):
-                if folder.resolve() in file.resolve().parents:
+                if real(folder) in real(file).parents:
                     raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
 
 

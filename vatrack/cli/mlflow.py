@@ -62,7 +62,7 @@ def mlflow_ui(
     from vatrack.experiments.client import DATABASE, StoreError, sqlite_uri
     from vatrack.experiments.pages import HOST, become_server, check_server, links
 
-    if results and results.exists() and not results.is_dir():
+    if results and not results.is_dir():
         raise InputError(
             f"--results {results}: {no_such(results, 'folder')}; give the folder with {DATABASE}"
         )

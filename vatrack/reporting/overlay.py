@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.arguments import check_score
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import require_ending
 from vatrack.common.images import ImageArray
-from vatrack.common.scores import check_score
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
 from vatrack.reporting.drawing import put_text, text_mask

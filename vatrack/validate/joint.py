@@ -15,6 +15,7 @@ from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.paths import real
 from vatrack.common.similar import did_you_mean
 from vatrack.config.classes import ClassList
 from vatrack.config.methods import Method
@@ -88,9 +89,9 @@ def subsets_of(paths: Sequence[Path]) -> dict[str, Path]:
     """
     seen = set[Path]()
     for path in paths:
-        if (real := path.resolve()) in seen:
+        if (whole := real(path)) in seen:
             raise InputError(f"--joint {path}: is given twice; give each file once")
-        seen.add(real)
+        seen.add(whole)
     found = {}
     for path in paths:
         others = [other for other in paths if other != path]

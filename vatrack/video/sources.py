@@ -109,7 +109,7 @@ def _sources(word: Word) -> list[Source]:
             return [_camera(int(word))]
         if glob.has_magic(word):
             return _matches(word)
-        raise InputError(f"{word}: no such file or folder; check the path")
+        raise InputError(f"{word}: {no_such(path, 'file or folder')}; check the path")
     if path.is_dir():
         return [_folder(path)]
     if path.suffix.lower() == LIST_SUFFIX:

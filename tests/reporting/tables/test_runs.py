@@ -122,6 +122,11 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
             "no metrics.json in it or in run folders below (empty/runs/* or empty/*/runs/*)",
         ),
         (
+            "waiting",
+            "--run waiting: has no metrics.json; predict the validation set: vatrack predict "
+            "--checkpoint waiting --frames ",
+        ),
+        (
             "no_config",
             "no_config/config.yaml is missing; give the metrics as METHOD/BACKBONE=metrics.json",
         ),
@@ -149,6 +154,9 @@ def test_bad_runs_are_refused_and_nothing_is_written(
     metrics(tmp_path / "no_config" / "metrics.json", 10)
     metrics(tmp_path / "bare_config" / "metrics.json", 10)
     (tmp_path / "bare_config" / "config.yaml").write_text("method: vatrack\n")
+    (tmp_path / "waiting").mkdir()
+    for name in ("config.yaml", "best.pt"):
+        (tmp_path / "waiting" / name).touch()
     run_folder(tmp_path / "folder", 1, method="mask-rcnn")
     run_folder(tmp_path / "other", 1)
     with pytest.raises(InputError, match=re.escape(message)):

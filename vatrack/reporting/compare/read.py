@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,12 +12,12 @@ from typing import Any
 from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import sha256_of
-from vatrack.common.seen import seen
+from vatrack.common.paths import seen
 from vatrack.common.value_files import read_yaml
 from vatrack.reporting.curves import run_labels
 from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.results import require_run, run_data
+from vatrack.runs.results import next_step, require_run, run_data
 
 LISTED = 5  # names of classes or clips in a message
 # What the evaluation has noted of the ground truth, as messages call it.
@@ -75,13 +74,9 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
 
 
 def _check(folder: Path) -> None:
-    run = RunFolder(folder)
     require_run(folder)
-    if not run.metrics.is_file():
-        raise InputError(
-            f"{folder}: has no {run.metrics.name}; evaluate the run first: vatrack evaluate --run "
-            f"{shlex.quote(str(folder))} --out {shlex.quote(str(run.metrics))}"
-        )
+    if not RunFolder(folder).metrics.is_file():
+        raise InputError(f"{folder}: {next_step(folder, 'metrics')}")
 
 
 def _read(letter: str, name: str, path: Path) -> Side:
