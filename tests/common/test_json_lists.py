@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vatrack.common import json_lists, json_stream
@@ -69,9 +69,7 @@ def found_items(path: Path) -> list[tuple[str, Any]]:
     return [(entry.section, entry.value) for entry in read_lists(path)]
 
 
-@settings(
-    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300)
 @given(
     data=FILES,
     style=STYLES,

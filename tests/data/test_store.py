@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
@@ -715,11 +715,7 @@ def plain_objects(frame: Json, data: Json, mask_types: tuple[MaskType, ...]) -> 
     return found
 
 
-@settings(
-    deadline=None,
-    max_examples=200,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=200)
 @given(drawn=annotation_files(), block=st.sampled_from([1, 13, 1 << 22]), packed=st.booleans())
 def test_objects_are_those_of_the_file(
     tmp_path: Path, drawn: tuple[tuple[MaskType, ...], Json], block: int, packed: bool

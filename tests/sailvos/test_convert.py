@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as rle_tools
 
@@ -277,7 +277,7 @@ def check_annotations(
 
 @pytest.mark.parametrize("examples", [15, pytest.param(150, marks=pytest.mark.slow)])
 def test_any_annotations(tmp_path: Path, examples: int) -> None:
-    @settings(deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples)
     @given(case=st.fixed_dictionaries(ANNOTATIONS))
     def check(case: dict[str, Any]) -> None:
         check_annotations(tmp_path, **case)
