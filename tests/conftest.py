@@ -28,7 +28,7 @@ from vatrack.sailvos.index import build_index
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import render
 
-pytest_plugins = ("tests.order",)
+pytest_plugins = ("tests.command", "tests.order")
 
 # Examples take as long as the machine wants, and those of a test may share a folder.
 shared = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]

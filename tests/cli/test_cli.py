@@ -18,23 +18,6 @@ from vatrack.config import Config, json_schema, load_config
 from vatrack.config.reference import config_reference
 
 
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str, str]:
-    """Exit code, output and errors of `vatrack` with these arguments."""
-    monkeypatch.setattr(sys, "argv", ["vatrack", *map(str, arguments)])
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    shown = capsys.readouterr()
-    return int(ended.value.code or 0), shown.out, shown.err
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
-
-
 def test_config_writes_all_keys(vatrack, tmp_path: Path) -> None:
     source, out = tmp_path / "mine.yaml", tmp_path / "out.yaml"
     source.write_text("training: {epochs: 3}\n")

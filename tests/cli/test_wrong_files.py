@@ -17,7 +17,7 @@ import torch
 import typer
 
 import vatrack as vatrack_package
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.evaluation.scenes import random_scene
 from tests.sailvos.official import write_raw
 from vatrack.cli import app
@@ -33,13 +33,6 @@ from vatrack.exchange.listing import read_listing
 from vatrack.inference.predict import predict_files
 from vatrack.runs.metrics_log import TrainingPoint, append
 from vatrack.sailvos.index import build_index
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
 @pytest.fixture

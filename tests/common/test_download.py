@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vatrack import cli
+from tests.command import Command
 from vatrack.common import download as module
 from vatrack.common.download import fetch
 from vatrack.common.errors import InputError
@@ -245,13 +244,10 @@ def test_bad_questions(url: str, sha256: str, message: str, tmp_path: Path) -> N
         get(url, tmp_path / "out", sha256=sha256)
 
 
-def test_the_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command(server: Server, tmp_path: Path, vatrack: Command) -> None:
     for path, code in (("/good", 0), ("/none", 2)):
         out = tmp_path / f"{code}.json"
         options = {"--url": server.url(path), "--size": LENGTH, "--sha256": SHA256, "--out": out}
-        arguments = [str(word) for option in options.items() for word in option]
-        monkeypatch.setattr(sys, "argv", ["vatrack", "fetch", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert int(ended.value.code or 0) == code
+        words = (word for option in options.items() for word in option)
+        assert vatrack("fetch", *words)[0] == code
         assert out.exists() == (code == 0)

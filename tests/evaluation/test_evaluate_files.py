@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
@@ -34,11 +34,9 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
+def command(vatrack: Command) -> Command:
     """Runs `vatrack evaluate`; returns code, output, errors."""
-    return lambda *arguments: run(capsys, monkeypatch, "evaluate", *arguments)
+    return lambda *arguments: vatrack("evaluate", *arguments)
 
 
 def many_videos(seed: int) -> tuple[Json, list[Json]]:

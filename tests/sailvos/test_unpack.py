@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.command import Command
 from tests.sailvos.packing import (
     FORMS,
     MTIME,
@@ -419,11 +420,11 @@ def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Pat
     assert "1 file written, 19 files already existed" in do(out, path)
 
 
-def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> None:
+def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack: Command) -> None:
     """Of a compressed tar, nobody knows beforehand how large it gets."""
     files = {f"a/images/{number:06d}.bmp": bytes([number]) * 30_000 for number in range(50)}
     path, out = pack(tmp_path / "x.tar.gz", files), small_disk / "out"
-    code, _, errors = vatrack_command("unpack", "--archive", path, "--out", out)
+    code, _, errors = vatrack("unpack", "--archive", path, "--out", out)
     assert code == 1
     assert f"No space left on device: '{out}/a/images/0000" in errors
     assert "; free disk space" in errors
@@ -459,52 +460,43 @@ def test_a_disk_without_room_for_another_file(
 # The command, and how it shows that it goes on.
 
 
-@pytest.fixture
-def vatrack_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    from tests.cli.test_cli import run
-
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
-
-
 def write_config(path: Path, dataset: Mapping[str, object]) -> Path:
     path.write_text(json.dumps({"dataset": dataset}))
     return path
 
 
-def test_the_command(tmp_path: Path, vatrack_command: Any) -> None:
+def test_the_command(tmp_path: Path, vatrack: Command) -> None:
     archives = [pack(tmp_path / f"{name}.tar", video(f"top/{name}")) for name in "ab"]
     options = [option for path in archives for option in ("--archive", path)]
     sums = tmp_path / "sums"
     subprocess.run(["sha256sum", "a.tar", "b.tar"], cwd=tmp_path, stdout=sums.open("w"), check=True)
     out = tmp_path / "out"
     command = ("unpack", *options, "--checksums", sums, "--out", out, "--strip", 1)
-    code, shown, errors = vatrack_command(*command, "--workers", 2)
+    code, shown, errors = vatrack(*command, "--workers", 2)
     assert (code, errors) == (0, "")
     told = f"unpacked 2 archives into {out}: 8 files written; 2 video folders with 8 frames\n"
     assert shown == told
     assert contents(out) == video("a") | video("b")
     sums.write_text(f"{'0' * 64}  a.tar\n{'0' * 64}  b.tar\n")
-    code, _, errors = vatrack_command(*command)
+    code, _, errors = vatrack(*command)
     assert code == 2
     assert errors.count("\n") == 1
     assert "SHA-256" in errors
 
 
-def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None:
+def test_the_command_with_a_config(tmp_path: Path, vatrack: Command) -> None:
     path, raw = pack(tmp_path / "x.tar", video("top/a")), tmp_path / "raw"
     archives = [checked(path).model_dump(mode="json")]
     config = write_config(
         tmp_path / "config.yaml", {"archives": archives, "archive_strip": 1, "raw": str(raw)}
     )
     summary = tmp_path / "record.json"
-    code, shown, errors = vatrack_command("unpack", "--config", config, "--record", summary)
+    code, shown, errors = vatrack("unpack", "--config", config, "--record", summary)
     assert (code, errors) == (0, "")
     assert shown.endswith("1 video folder with 4 frames\n")
     assert contents(raw) == video("a")
     assert json.loads(summary.read_text())["videos"] == 1
-    code, _, _ = vatrack_command(
-        "unpack", "--config", config, "--out", tmp_path / "other", "--strip", 0
-    )
+    code, _, _ = vatrack("unpack", "--config", config, "--out", tmp_path / "other", "--strip", 0)
     assert (code, contents(tmp_path / "other")) == (0, video("top/a"))
 
 
@@ -522,12 +514,12 @@ def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None
 def test_bad_options(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    vatrack_command: Any,
+    vatrack: Command,
     options: Any,
     complaint: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, errors = vatrack_command("unpack", *options)
+    code, _, errors = vatrack("unpack", *options)
     assert code == 2
     assert complaint in errors
     assert list(tmp_path.iterdir()) == []
