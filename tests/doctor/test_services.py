@@ -6,10 +6,8 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from tests.doctor.looks import (
     only,
     raising,
 )
+from tests.http_server import Handler, http_server
 from vatrack.doctor import (
     services,
 )
@@ -134,24 +133,15 @@ def server(status: int) -> Iterator[tuple[str, list[str | None]]]:
     """Answers every POST with this status; the list gets its credentials."""
     seen: list[str | None] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answer(Handler):
         def do_POST(self) -> None:
             seen.append(self.headers.get("Authorization"))
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_port}", seen
-        finally:
-            http.shutdown()
-            thread.join()
+    with http_server(Answer) as address:
+        yield f"http://{address}", seen
 
 
 @pytest.mark.parametrize(
