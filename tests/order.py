@@ -46,7 +46,6 @@ SLOW = (
     "tests/benchmarks/test_benchmarks.py::test_every_switch_is_one_of_the_config_and_is_measured",
     "tests/benchmarks/test_benchmarks.py::test_the_plain_way_runs_alone",
     "tests/cli/test_cli.py::test_a_page_is_written_without_the_library_that_draws_plots",
-    "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
     "tests/cli/test_full_disk.py",
     "tests/cli/test_help.py::test_completion",
     "tests/cli/test_help.py::test_completion_is_shown_and_installed",

@@ -299,30 +299,6 @@ def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
     assert "| dog | 5.0 | 7.0 |" in (out / "classes_image_amodal.md").read_text()
 
 
-def test_examples_are_evaluated_as_they_say(vatrack, tmp_path: Path) -> None:
-    out = tmp_path / "examples"
-    code, shown, _ = vatrack("examples", "--out", out)
-    assert code == 0
-    command = shown.splitlines()[-1].split()
-    assert command[0] == "vatrack"
-    assert vatrack(*command[1:])[0] == 0
-    metrics, expected = (
-        json.loads((out / "perfect" / f"{name}.json").read_text())
-        for name in ("metrics", "expected")
-    )
-    assert {key: metrics[key] for key in expected} == pytest.approx(expected)
-    code, _, errors = vatrack(
-        "examples",
-        "--ground-truth",
-        out / "perfect/predictions.jsonl.gz",
-        "--out",
-        tmp_path / "other",
-    )
-    assert code == 2
-    assert errors.startswith(f"vatrack: error: {out}/perfect/predictions.jsonl.gz: ")
-    assert not (tmp_path / "other").exists()
-
-
 def test_a_failed_training_job_is_code_1(
     vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,6 @@ def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None
             {"training": {"weights": "/nowhere/x.pt"}},
             r"training\.weights: /nowhere/x\.pt: no such file; put it there",
         ),
-        ({}, "frozen_stages 1 and norm batch need pretrained weights"),
         (
             {"compute": {"device": "cuda"}, "launcher": {"gpus": 0}},
             r"compute\.device: is cuda but launcher\.gpus is 0",

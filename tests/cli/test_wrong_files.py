@@ -272,6 +272,7 @@ OTHER_KIND = {
         r"--run wrong: not a run folder \(no config\.yaml\); give one such as "
         "results/mini/runs/vatrack__resnet18, or give --config"
     ),
+    f"evaluate {TRUTH} {FOUND} --run all": "--run all: a results folder; give one of the folders",
     "merge-evaluations m.npz --run all": "--run all: a results folder; give one of the folders in",
     "compare all wrong": "all: a results folder; give one of the folders in all/runs",
 }

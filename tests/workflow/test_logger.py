@@ -127,18 +127,6 @@ def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
     assert lines == ["epoch 3/3, validation: HOTA 54.2 amodal", "[100 %] training 4 min 20 s"]
 
 
-def test_a_character_of_a_log_that_is_written_in_two_parts_is_one(tmp_path: Path) -> None:
-    log = tmp_path / "train.log"
-    stages = Stages(0.0)
-    stages.job(1, "train", "training", RUN, [str(log)], 0.0)
-    line = "/home/jürgen/run: starting anew\n".encode()
-    cut = line.index("ü".encode()) + 1
-    log.write_bytes(line[:cut])
-    assert stages.tick(1.0, in_place=True) == []
-    log.write_bytes(line)
-    assert stages.tick(2.0, in_place=True) == [f"        {line.decode().rstrip()}"]
-
-
 def test_a_failure_shows_the_end_of_its_log(tmp_path: Path) -> None:
     log = tmp_path / "predict.log"
     log.write_text("".join(f"line {number}\n" for number in range(40)) + "50%\r100%\nerror: no\n")
