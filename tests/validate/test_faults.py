@@ -15,6 +15,7 @@ import pytest
 from tests.common.image_files import ANIMATION, COLOUR, COLOUR_ALPHA, bmp, orientation, png
 from tests.evaluation.scenes import rle
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, fields
+from vatrack.common.counted import counted
 from vatrack.common.image_headers import has_unnamed_alpha
 from vatrack.validate.checks import CHECKS
 from vatrack.validate.frames import Frame, check_chunk
@@ -520,7 +521,12 @@ def test_what_is_spoiled_is_found(
     assert report["ok"] == all(CHECKS[code].severity != "error" for code in codes)
 
 
-OF_JOINT_SETS = {"video-frameless", "tracks-unknown", "frame-in-both"}  # of own data
+# Of own data.
+OF_JOINT_SETS = {"video-frameless", "tracks-unknown", "frame-in-both"} | {
+    "field-unknown",
+    "mask-missing",
+    "method-masks",
+}
 UNREADABLE = {"frame-unreadable"}
 
 
@@ -555,19 +561,28 @@ def test_folders_that_may_not_be_read(
     assert report["looked_at"]["raw"]["videos"] == 1
 
 
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
 def test_frames_that_may_not_be_read(
-    mini_set: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mini_set: Set,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+    error: type[OSError],
 ) -> None:
-    opened = Path.open
+    """Neither when their header is read, nor then their pixels."""
+    opened, times = Path.open, [0]
 
     def refuse(path: Path, *arguments: Any, **named: Any) -> Any:
         if path == mini_set.frame():
-            raise PermissionError(13, "Permission denied")
+            times[0] += 1
+            if times[0] > before:
+                raise error(13, "refused")
         return opened(path, *arguments, **named)
 
     monkeypatch.setattr(Path, "open", refuse)
     ((code, finding),) = mini_set.found(tmp_path).items()
-    example = {"item": "", "detail": "cannot be read (Permission denied)"}
+    example = {"item": "", "detail": "cannot be read (refused)"}
     assert code == "frame-unreadable"
     assert finding["examples"] == [{"file": str(mini_set.frame()), **example}]
 
@@ -575,6 +590,18 @@ def test_frames_that_may_not_be_read(
 def test_no_two_codes_read_alike() -> None:
     meanings = [check.meaning for check in CHECKS.values()]
     assert sorted(meanings) == sorted(set(meanings))
+
+
+def test_one_finding_is_told_in_the_singular() -> None:
+    for check in CHECKS.values():
+        assert "[" in check.fact or "cannot" in check.fact, "a verb that agrees with its number"
+        for number in (1, 2):
+            assert check.sentence(number).startswith(f"{counted(number, check.noun)} ")
+            assert not set("[|]") & set(check.sentence(number))
+        assert check.sentence(2) == f"2 {check.meaning}; {check.fix}"
+    told = "1 frame in the annotations does not exist; unpack or copy it again"
+    assert CHECKS["frame-missing"].sentence(1) == told
+    assert CHECKS["mask-missing"].sentence(1).startswith("1 annotation lacks a mask that others ")
 
 
 def test_one_object_is_told_in_the_singular(mini_set: Set, tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def bad_image(path: Path, fault: str, text: str) -> BadImage:
     return error
 
 
+def unreadable(path: Path, error: OSError) -> BadImage:
+    """A `BadImage` for a file that the operating system does not let us read."""
+    return bad_image(path, "unreadable", f"cannot be read ({error.strerror}); {RECOPY}")
+
+
 @dataclass(frozen=True)
 class Header:
     """What the header of an image says.
@@ -125,8 +130,7 @@ def read_header(path: Path) -> Header:
                 turned=_orientation(image) in range(2, 9),
             )
     except OSError as error:
-        text = f"cannot be read ({error.strerror}); {RECOPY}"
-        raise bad_image(path, "unreadable", text) from None
+        raise unreadable(path, error) from None
 
 
 def has_unnamed_alpha(path: Path) -> bool:

@@ -75,11 +75,12 @@ class JsonFault(ValueError):
         reason: what is wrong.
         byte: where, in the unpacked file.
         cut: whether it may be that only the file's end is missing.
+        fix: what to do, where that is known.
     """
 
-    def __init__(self, reason: str, byte: int, cut: bool) -> None:
-        super().__init__(reason, byte, cut)
-        self.reason, self.byte, self.cut = reason, byte, cut
+    def __init__(self, reason: str, byte: int, cut: bool, fix: str = "") -> None:
+        super().__init__(reason, byte, cut, fix)
+        self.reason, self.byte, self.cut, self.fix = reason, byte, cut, fix
 
 
 class JsonStream:
@@ -172,6 +173,7 @@ class JsonStream:
             # Parsed again in its real encoding, as those do who read it by its position.
             value = parse(text)
         except ValueError as error:
+            self._check_encoding(text)
             self.fail(getattr(error, "msg", str(error)), self.begin)
         self._position = end
         return value
@@ -196,8 +198,9 @@ class JsonStream:
             (value, begin + start, begin + stop) for value, start, stop in zip(*found, strict=True)
         ]
 
-    def fail(self, reason: str, byte: int | None = None) -> NoReturn:
-        """Refuses the text at `byte`, or at the position.
+    def fail(self, reason: str, byte: int | None = None, fix: str = "") -> NoReturn:
+        """Refuses the text at `byte`, or at the position. `fix` says what to do, where that is
+        known.
 
         Raises:
             JsonFault: always.
@@ -205,7 +208,19 @@ class JsonStream:
         byte = self._start + self._position if byte is None else byte
         rest = self._text[byte - self._start :].strip()
         half = reason.startswith("Unterminated") or _HALF.fullmatch(rest)
-        raise JsonFault(reason, byte, self._ended and bool(half))
+        raise JsonFault(reason, byte, self._ended and bool(half), fix)
+
+    def _check_encoding(self, text: bytes) -> None:
+        """Refuses a value whose text, which begins at `begin`, is not UTF-8.
+
+        Raises:
+            JsonFault: with the place of the byte.
+        """
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            reason = f"{text[error.start]:#x} is not UTF-8 text"
+            self.fail(reason, self.begin + error.start, "save the file as UTF-8")
 
     def _end_of_value(self) -> int:
         while True:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vatrack.common.image_headers import RECOPY, BadImage, has_unnamed_alpha, read_header
+from vatrack.common.image_headers import (
+    RECOPY,
+    BadImage,
+    has_unnamed_alpha,
+    read_header,
+    unreadable,
+)
 from vatrack.common.images import decode_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -75,8 +81,9 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
         if mode == "decode":
             decode_image(path, (header.width, header.height))
             alpha = alpha or (header.spare and has_unnamed_alpha(path))
-    except BadImage as error:
-        yield f"frame-{error.fault}", detail_of(error, path)
+    except (BadImage, OSError) as error:
+        bad = error if isinstance(error, BadImage) else unreadable(path, error)
+        yield f"frame-{bad.fault}", detail_of(bad, path)
     else:
         kept = (header.depth == 16, alpha, header.turned)
         yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)
