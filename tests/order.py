@@ -11,7 +11,7 @@ import pytest
 CLUSTER = "tests/slurm/"
 FINISHED = (
     "tests/workflow/test_end_to_end.py",
-    "tests/workflow/test_logger.py",
+    "tests/workflow/test_logger_runs.py",
     "tests/workflow/test_shards.py",
     "tests/workflow/test_variants.py",
     "tests/workflow/test_own_data.py",
@@ -164,8 +164,8 @@ SLOW = (
     "tests/workflow/test_plan.py::test_a_user_without_a_name",
     "tests/workflow/test_plan.py::test_another_working_folder",
     "tests/workflow/test_plan.py::test_initial_weights_need_no_data",
-    "tests/workflow/test_plan.py::test_the_slurm_profile_is_accepted",
-    "tests/workflow/test_plan.py::test_the_slurm_profile_without_slurm_is_one_message",
+    "tests/workflow/test_slurm_profile.py::test_the_slurm_profile_is_accepted",
+    "tests/workflow/test_slurm_profile.py::test_the_slurm_profile_without_slurm_is_one_message",
     "tests/workflow/test_plan.py::test_weights_are_downloaded_only_when_asked_for",
     "tests/workflow/test_variants.py",
 )
