@@ -22,6 +22,7 @@ import yaml
 
 from tests.server import start_command
 from tests.video.videos import sample_image, served, write_video
+from tests.waiting import wait_until
 from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
@@ -283,10 +284,8 @@ def test_the_command_can_be_stopped(
     words = ["track", source, "--checkpoint", checkpoint, "--out", out, "--score", 0]
     shown = tmp_path / "shown"
     process = start_command([str(word) for word in words], {}, shown, shown)
-    deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in out.glob(".v.*/predictions.jsonl")):
-        assert time.monotonic() < deadline and process.is_alive()
-        time.sleep(0.02)
+    part = ".v.*/predictions.jsonl"
+    wait_until(lambda: any(path.stat().st_size for path in out.glob(part)), process=process)
     os.kill(process.pid or 0, number)
     process.join(60)
     errors = shown.read_text()

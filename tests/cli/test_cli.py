@@ -18,23 +18,6 @@ from vatrack.config import Config, json_schema, load_config
 from vatrack.config.reference import config_reference
 
 
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str, str]:
-    """Exit code, output and errors of `vatrack` with these arguments."""
-    monkeypatch.setattr(sys, "argv", ["vatrack", *map(str, arguments)])
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    shown = capsys.readouterr()
-    return int(ended.value.code or 0), shown.out, shown.err
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
-
-
 def test_config_writes_all_keys(vatrack, tmp_path: Path) -> None:
     source, out = tmp_path / "mine.yaml", tmp_path / "out.yaml"
     source.write_text("training: {epochs: 3}\n")
@@ -323,30 +306,6 @@ def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
     assert code == 0
     assert "| VATrack | ResNet-18 | mine | this run: x |" in shown
     assert "| dog | 5.0 | 7.0 |" in (out / "classes_image_amodal.md").read_text()
-
-
-def test_examples_are_evaluated_as_they_say(vatrack, tmp_path: Path) -> None:
-    out = tmp_path / "examples"
-    code, shown, _ = vatrack("examples", "--out", out)
-    assert code == 0
-    command = shown.splitlines()[-1].split()
-    assert command[0] == "vatrack"
-    assert vatrack(*command[1:])[0] == 0
-    metrics, expected = (
-        json.loads((out / "perfect" / f"{name}.json").read_text())
-        for name in ("metrics", "expected")
-    )
-    assert {key: metrics[key] for key in expected} == pytest.approx(expected)
-    code, _, errors = vatrack(
-        "examples",
-        "--ground-truth",
-        out / "perfect/predictions.jsonl.gz",
-        "--out",
-        tmp_path / "other",
-    )
-    assert code == 2
-    assert errors.startswith(f"vatrack: error: {out}/perfect/predictions.jsonl.gz: ")
-    assert not (tmp_path / "other").exists()
 
 
 def test_a_failed_training_job_is_code_1(

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import run
 from tests.cli.test_full_disk import COMMANDS, inputs  # noqa: F401
+from tests.command import Command
 from vatrack.common.errors import InputError
 from vatrack.jobs.submit import JobCall
 
 
-@pytest.fixture
-def vatrack(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
-    return lambda *words: run(capsys, monkeypatch, *words)
-
-
 @pytest.mark.parametrize("name", [name for name in COMMANDS if "processes" not in name])
 def test_an_output_that_may_not_be_written(
-    vatrack: Callable[..., tuple[int, str, str]],
+    vatrack: Command,
     inputs: dict[str, Path],  # noqa: F811
     name: str,
     tmp_path: Path,
@@ -73,7 +65,7 @@ INPUTS = (
 
 @pytest.mark.parametrize("command", INPUTS, ids=lambda command: command.split(" -")[0])
 def test_an_input_that_may_not_be_read(
-    vatrack: Callable[..., tuple[int, str, str]], command: str, closed: Path, tmp_path: Path
+    vatrack: Command, command: str, closed: Path, tmp_path: Path
 ) -> None:
     code, _, errors = vatrack(*command.format(closed, tmp_path / "out").split())
     assert code == 2, errors

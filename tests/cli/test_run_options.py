@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 import vatrack as package
-from tests.cli.test_cli import run as call
 from tests.conftest import TinyData
 from tests.evaluation.scenes import random_scene
 from tests.models.small import SMALL
@@ -23,11 +22,6 @@ from vatrack.models.detector import build
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.checkpoint import load, save
 from vatrack.weights.export import export
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *arguments: call(capsys, monkeypatch, *arguments)
 
 
 @pytest.fixture

@@ -44,7 +44,6 @@ def test_no_training_begins_in_a_folder_of_something_else(tmp_path: Path) -> Non
             {"training": {"weights": "/nowhere/x.pt"}},
             r"training\.weights: /nowhere/x\.pt: no such file; put it there",
         ),
-        ({}, "frozen_stages 1 and norm batch need pretrained weights"),
         (
             {"compute": {"device": "cuda"}, "launcher": {"gpus": 0}},
             r"compute\.device: is cuda but launcher\.gpus is 0",

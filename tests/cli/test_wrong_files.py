@@ -17,7 +17,7 @@ import torch
 import typer
 
 import vatrack as vatrack_package
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.evaluation.scenes import random_scene
 from tests.sailvos.official import write_raw
 from vatrack.cli import app
@@ -33,13 +33,6 @@ from vatrack.exchange.listing import read_listing
 from vatrack.inference.predict import predict_files
 from vatrack.runs.metrics_log import TrainingPoint, append
 from vatrack.sailvos.index import build_index
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
 @pytest.fixture
@@ -279,6 +272,7 @@ OTHER_KIND = {
         r"--run wrong: not a run folder \(no config\.yaml\); give one such as "
         "results/mini/runs/vatrack__resnet18, or give --config"
     ),
+    f"evaluate {TRUTH} {FOUND} --run all": "--run all: a results folder; give one of the folders",
     "merge-evaluations m.npz --run all": "--run all: a results folder; give one of the folders in",
     "compare all wrong": "all: a results folder; give one of the folders in all/runs",
 }

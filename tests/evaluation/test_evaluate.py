@@ -340,23 +340,6 @@ def test_fewer_tracks_may_count() -> None:
     assert one["image/amodal/AP50"] == all_tracks["image/amodal/AP50"]
 
 
-def test_bad_input_leaves_no_file(tmp_path: Path) -> None:
-    joint, predictions = random_scene(2)
-    truth, found = write_inputs(
-        tmp_path, joint, [*predictions[:3], predictions[3] | {"category_id": 99}]
-    )
-    out = tmp_path / "metrics.json"
-    with pytest.raises(InputError, match=r"predictions\.jsonl: line 4: unknown category_id 99"):
-        evaluate_inputs(EvaluationInputs(truth, found), out)
-    truth.write_bytes(gzip.compress(json.dumps(joint).encode()[:-200]))
-    with pytest.raises(InputError, match=r"joint\.json\.gz: "):
-        evaluate_inputs(EvaluationInputs(truth, found), out)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "joint.json.gz",
-        "predictions.jsonl",
-    ]
-
-
 @pytest.mark.parametrize("offset", [2**61, 2**62 - 200])
 def test_ids_of_64_bits_give_the_same_metrics(offset: int) -> None:
     joint, predictions = random_scene(3)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.evaluation.evaluated import evaluate_scene, metrics_of
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
@@ -34,11 +34,9 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
+def command(vatrack: Command) -> Command:
     """Runs `vatrack evaluate`; returns code, output, errors."""
-    return lambda *arguments: run(capsys, monkeypatch, "evaluate", *arguments)
+    return lambda *arguments: vatrack("evaluate", *arguments)
 
 
 def many_videos(seed: int) -> tuple[Json, list[Json]]:
@@ -325,8 +323,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "packed"), [*((name, False) for name in BAD), ("NaN", True), ("not JSON", True)]
+)
 def test_a_bad_line_is_named(command, tmp_path: Path, name: str, packed: bool) -> None:
     joint, predictions = random_scene(2)
     make, message = BAD[name]
@@ -573,6 +572,10 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     assert errors.startswith(
         f"vatrack: error: {truth}: item 7 of 'annotations' has image_id 12345, which is not listed"
     )
+    truth.write_bytes(gzip.compress(json.dumps(joint).encode()[:-200]))
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert code == 2 and errors.startswith(f"vatrack: error: {truth}: not valid JSON")
+    assert {path.name for path in tmp_path.iterdir()} == {truth.name, found.name}
     truth, found = write_inputs(tmp_path, joint, predictions)
     tracks = tmp_path / "tracks.json"
     tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 77}]}))
@@ -659,17 +662,6 @@ def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:
         assert (code, message in errors) == (2, True), errors
     assert (found.read_bytes(), truth.read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([truth.name, found.name])
-
-
-def test_a_results_folder_is_no_run(command, tmp_path: Path) -> None:
-    truth, found = write_inputs(tmp_path, *random_scene(2))
-    results = tmp_path / "results"
-    (results / "runs").mkdir(parents=True)
-    out = results / "metrics.json"
-    code, _, errors = command(*arguments(truth, found, out), "--run", results)
-    assert code == 2
-    assert f"--run {results}: a results folder; give one of the folders in" in errors
-    assert not out.exists()
 
 
 def test_whoever_calls_the_function_is_kept_from_it_too(tmp_path: Path) -> None:

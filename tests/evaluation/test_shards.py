@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.evaluation.shards import Inputs, Json, merged, message, refusal, ten_videos, write
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
@@ -325,14 +325,7 @@ def test_names_that_are_there_twice_are_refused_as_by_a_whole_evaluation(
     assert not out.exists()
 
 
-@pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
-
-
-def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_commands(vatrack: Command, tmp_path: Path) -> None:
     inputs = write(tmp_path, *ten_videos())
     folder = tmp_path / "run"
     folder.mkdir()
@@ -340,15 +333,15 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     (folder / "config.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
     options = ["--ground-truth", inputs.ground_truth, "--predictions", inputs.predictions]
     options += ["--set", "evaluation.max_tracks=4"]
-    code, whole, _ = command("evaluate", *options, "--out", tmp_path / "metrics.json")
+    code, whole, _ = vatrack("evaluate", *options, "--out", tmp_path / "metrics.json")
     assert code == 0
     shards = [tmp_path / "shards" / f"{number}.npz" for number in (1, 2)]
     for number, shard in enumerate(shards, 1):
-        code, shown, _ = command("evaluate", *options, "--shard", f"{number}/2", "--out", shard)
+        code, shown, _ = vatrack("evaluate", *options, "--shard", f"{number}/2", "--out", shard)
         assert code == 0
         assert re.match(rf"wrote {shard}: shard {number}/2, \d+ detections in \d of 10 vid", shown)
     out = folder / "metrics.json"
-    code, shown, _ = command(
+    code, shown, _ = vatrack(
         "merge-evaluations", *shards, "--out", out, "--details", folder / "d.json", "--run", folder
     )
     assert (code, shown.replace(str(out), "")) == (
@@ -366,21 +359,21 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     (folder / "evaluation.yaml").unlink()
     plain = tmp_path / "plain.json"
     plain.write_bytes(truth)
-    code, _, errors = command(
+    code, _, errors = vatrack(
         "evaluate", "--ground-truth", plain, *options[2:], "--run", folder, "--out", out
     )
     assert code == 0, errors
     assert (folder / "evaluation.yaml").read_text() == noted
-    code, _, errors = command("evaluate", *options, "--shard", "3/2", "--out", shards[0])
+    code, _, errors = vatrack("evaluate", *options, "--shard", "3/2", "--out", shards[0])
     assert (code, "give NUMBER/COUNT" in errors) == (2, True), errors
-    code, _, errors = command(
+    code, _, errors = vatrack(
         "evaluate", *options, "--shard", "1/2", "--out", shards[0], "--details", tmp_path / "d"
     )
     assert (code, "shards have no details; give --details to `vatrack merge-ev" in errors) == (
         2,
         True,
     )
-    code, _, errors = command("merge-evaluations", shards[0], "--out", out)
+    code, _, errors = vatrack("merge-evaluations", shards[0], "--out", out)
     assert (code, errors) == (
         2,
         f"vatrack: error: {shards[0]}: is shard 1/2, but 2/2 is missing; evaluate it "

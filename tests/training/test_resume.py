@@ -24,8 +24,8 @@ from tests.training.interrupted import (
     short_run,
     slowly,
     start,
-    wait_for,
 )
+from tests.waiting import wait_until
 from vatrack.common.errors import FolderBusy, InputError
 from vatrack.common.signals import StopSignals
 from vatrack.common.value_files import read_json
@@ -49,7 +49,7 @@ def config(folder: Path, frozen_stages: int = 4, **training: object) -> RunConfi
 
 def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
     process = start(config(out, **training), data, out, slowly)
-    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
+    wait_until(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process=process)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
 
@@ -85,9 +85,9 @@ def test_steps_between_two_saves_are_made_again(tiny_data: TinyData, tmp_path: P
     finish(config(undisturbed, frozen_stages=0), tiny_data, undisturbed)
     run = config(out, frozen_stages=0)
     process = start(run, tiny_data, out, slowly)
-    wait_for(
+    wait_until(
         lambda: (out / "metrics.jsonl").exists() and any(line["epoch"] == 2 for line in lines(out)),
-        process,
+        process=process,
     )
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -306,7 +306,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
     if workflow:  # Snakemake removes the output of a stage before it repeats it
         (out / "training.json").unlink()
     other = start(run.model_copy(update={"seed": 1}), tiny_data, out)
-    wait_for(lambda: bool(list(out.glob("state/state_*.pt"))), other)
+    wait_until(lambda: bool(list(out.glob("state/state_*.pt"))), process=other)
     os.kill(other.pid or 0, signal.SIGKILL)
     other.join()
     assert (
@@ -336,7 +336,7 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     out = tmp_path / "run"
     run = config(out, epochs=1, workers=1)
     process = start(run, tiny_data, out, slowly)
-    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
+    wait_until(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process=process)
     os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode not in (0, None, -signal.SIGKILL)
@@ -360,7 +360,7 @@ def test_a_signal_during_a_validation_does_not_wait_for_its_end(
     out, obeyed = tmp_path / "run", tmp_path / "obeyed"
     run = config(out, epochs=1, workers=2)
     process = start(run, tiny_data, out, _validate_slowly, out / "validating", obeyed)
-    wait_for((out / "validating").exists, process)
+    wait_until((out / "validating").exists, process=process)
     os.killpg(process.pid, signal.SIGUSR2)
     process.join(60)
     assert process.exitcode == 3, (tmp_path / "run.log").read_text()
@@ -399,7 +399,7 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
     out = tmp_path / "run"
     run = config(out, epochs=3, keep_checkpoints="best")
     process = start(run, tiny_data, out, slowly)
-    wait_for((out / "checkpoints" / "epoch_01.pt").exists, process)
+    wait_until((out / "checkpoints" / "epoch_01.pt").exists, process=process)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
     finish(run, tiny_data, out)
@@ -421,7 +421,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     out = tmp_path / "run"
     validating = tmp_path / "validating"
     process = start(config(out), tiny_data, out, _validate_slowly, validating, tmp_path / "obeyed")
-    wait_for(validating.exists, process)
+    wait_until(validating.exists, process=process)
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(FolderBusy, match="another training is running in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
@@ -431,7 +431,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     )
     # A signal ends the waiting; there is nothing to save.
     second = start(config(out), tiny_data, out)
-    wait_for(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), second)
+    wait_until(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), process=second)
     os.kill(second.pid or 0, signal.SIGTERM)
     second.join(10)
     assert second.exitcode == -signal.SIGTERM

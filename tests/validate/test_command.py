@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.own_data.own import write_own
 from tests.validate.conftest import Set
 from vatrack.common.value_files import read_json
 
-Command = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def command(
-    mini_set: Set, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
+def command(mini_set: Set, vatrack: Command) -> Command:
     def call(*options: object) -> tuple[int, str, str]:
         mini_set.save()
         paths = mini_set.paths()
@@ -33,14 +28,9 @@ def command(
             paths["valid"],
             *options,
         )
-        return run(capsys, monkeypatch, "validate", *arguments)
+        return vatrack("validate", *arguments)
 
     return call
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
 def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path) -> None:
@@ -126,8 +116,8 @@ def test_a_wrong_option_is_named(command: Command) -> None:
     assert errors.startswith("vatrack: error: vatrack validate: invalid configuration:\n  frames: ")
 
 
-def test_it_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, shown, _ = run(capsys, monkeypatch, "--help")
+def test_it_is_listed(vatrack: Command) -> None:
+    code, shown, _ = vatrack("--help")
     assert code == 0
     assert shown.index(" validate ") < shown.index(" index ")
 

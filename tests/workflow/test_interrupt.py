@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
 from tests.workflow.command import snakemake
+from tests.workflow.small import PROGRAM, environment, small
 from tests.workflow.snake import SNAKEFILE
-from tests.workflow.test_logger import PROGRAM, environment, small
 from workflow.lib.interrupt import STILL
 
 # As rules/common.smk does it. Where the tests run in the background of a script, their processes
@@ -106,10 +106,7 @@ def test_the_workflow_itself_passes_it_on(tmp_path: Path) -> None:
     words += ["--config", f"dataset={{synthetic: {videos}}}"]
     call = begun(words, tmp_path, "1 job to do")
     log = tmp_path / "results/mini/logs/synth.log"
-    deadline = time.monotonic() + 60
-    while not log.exists() or not list(log.parents[1].glob(".raw*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: log.exists() and list(log.parents[1].glob(".raw*")), 60)
     os.kill(call.pid, signal.SIGINT)
     shown, _ = call.communicate(timeout=60)
     assert "interrupted after " in shown and "Traceback" not in shown + log.read_text()

@@ -228,7 +228,7 @@ def test_no_damage_ends_in_a_traceback(tmp_path: Path) -> None:
         assert read(tmp_path / name) == files
     outcomes: Counter[str] = Counter()
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(data=st.data())
     def damage(data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(FORMS))
