@@ -419,6 +419,9 @@ def test_the_ground_truth_of_another_subset_is_named(
             f"{found}: predicted for 3 clips (b__0 to {last}, see inference.yaml), but {truth} has "
             "no clip b__0; give the ground truth of the same subset (train or valid)"
         ]
+    write_yaml(beside, {"predictions": found.name, "clips": clips | {"number": 8, "first": first}})
+    with pytest.warns(UserWarning, match=rf"for 8 clips \({first} to {last}.* has 3 clips; give"):
+        assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
     # With neither end there are most likely none of these clips.
     out = tmp_path / "none.json"
     clips = {"number": 3, "first": "b__0", "last": "b__9"}

@@ -141,6 +141,7 @@ def test_leftovers_of_an_earlier_training_are_no_candidates(
     for name in ("checkpoints/epoch_01.pt", "validation/epoch_01.json"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("{}")
+    (tmp_path / "environment.json").touch()  # what tells the folder of a training
     train(_run(tmp_path), tiny_data.annotations, tiny_data.images, tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch_02.pt"]
     assert [path.name for path in (tmp_path / "validation").iterdir()] == ["epoch_02.json"]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, is_of_path
 from vatrack.common.text_files import no_such
 
 
@@ -36,7 +36,7 @@ def mlflow_sync(
             f"vatrack: error: MLflow: {error}; repeat this command to upload the rest",
             file=sys.stderr,
         )
-        raise typer.Exit(1) from None
+        raise typer.Exit(_code(error)) from None
 
 
 def mlflow_ui(
@@ -78,7 +78,7 @@ def mlflow_ui(
         found = links(uri, server)
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise typer.Exit(_code(error)) from None
     for shows, address in found:
         typer.echo(f"{shows}\n  {address}")
     if not found:
@@ -86,3 +86,9 @@ def mlflow_ui(
     if hold:
         typer.echo("Open this once the server runs (up to half a minute). Ctrl-C stops it.")
         become_server(uri, port, hold)
+
+
+def _code(error: Exception) -> int:
+    """The exit code for a store that fails."""
+    cause = error.__cause__
+    return 2 if isinstance(cause, OSError) and is_of_path(cause) else 1

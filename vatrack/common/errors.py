@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import errno
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,17 @@ def is_of_path(error: OSError) -> bool:
     """Whether a path leads nowhere, or to what may not be read or written: bad input, and no
     failure of the machine."""
     return error.errno in _OF_PATHS
+
+
+@contextmanager
+def paths_are_input() -> Iterator[None]:
+    """Makes errors of paths (`is_of_path`) in the block what they are to users: bad input."""
+    try:
+        yield
+    except OSError as error:
+        if not is_of_path(error):
+            raise
+        raise InputError(with_fix(error)) from error
 
 
 def show_warnings_plainly() -> None:
