@@ -176,8 +176,8 @@ def test_the_masks_are_compared_with_the_methods_of_a_config(
     config = tmp_path / "own.yaml"
     config.write_text("methods: [qdtrack, amodaltrack]\ndataset: {classes: data}\n")
     for chosen, problems in (
-        (("--config", config), "method-masks  2 methods of the config need masks"),
-        (("--set", "methods=[vatrack-2bbox]"), "method-masks  2 methods"),
+        (("--config", config), "method-masks  2 annotation files lack masks that "),
+        (("--set", "methods=[vatrack-2bbox]"), "method-masks  2 annotation files lack "),
         (("--config", config, "--set", "methods=[qdtrack]"), ""),
     ):
         code, shown, errors = vatrack("validate", *given, *chosen)
