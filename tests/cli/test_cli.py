@@ -244,11 +244,11 @@ def test_a_path_that_cannot_be_written_has_a_fix(
         (Path("/proc/x/y.yaml"), "check the path, or choose another one"),
     ):
         code, _, errors = vatrack("config", "--out", out)
-        assert code == 1 and errors.endswith(f"; {fix}\n")
+        assert code == 2 and errors.endswith(f"; {fix}\n")
     monkeypatch.setattr(os, "access", lambda *_: False)
     code, _, errors = vatrack("config", "--out", tmp_path / "c.yaml")
     told = f"vatrack: error: {tmp_path / 'c.yaml'}: permission denied; correct its permissions"
-    assert code == 1 and errors.startswith(told)
+    assert code == 2 and errors.startswith(told)
 
 
 def test_one_of_schema_and_reference_is_written(vatrack, tmp_path: Path) -> None:
@@ -277,8 +277,15 @@ def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
     metrics.write_text('{"image/amodal/AP": 12.25}')
     code, shown, _ = vatrack("tables", "--run", f"vatrack/resnet18={metrics}", "--out", out)
     assert code == 0
-    assert "| VATrack | ResNet-18 | - | this run | 12.2 |" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[1:3] == [["run", *["amodal", "visible"] * 3], ["VATrack", *["-"] * 6]]
+    assert shown.endswith(f"\n\nall tables: {out}/tables.html (and as .csv, .md, .tex)\n")
+    assert "|" not in shown
     assert "12.2" in (out / "tables.html").read_text()
+    options = ("--run", f"vatrack/resnet18={metrics}", "--out", out, "--full")
+    code, shown, _ = vatrack("tables", *options)
+    assert code == 0 and "| VATrack | ResNet-18 | - | this run | 12.2 |" in shown
+    assert shown.splitlines()[-1].startswith("all tables: ")
     code, _, errors = vatrack("tables", "--run", "vatrack=x", "--out", tmp_path / "other")
     assert code == 2
     assert "METHOD/BACKBONE[:LABEL]=metrics.json" in errors
@@ -301,7 +308,9 @@ def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
     folders = [f"{tmp_path}/{name}/runs/vatrack__resnet18" for name in "ab"]
     code, shown, _ = vatrack("tables", "--run", folders[0], "--run", folders[1], "--out", out)
     assert code == 0
-    assert "| VATrack | ResNet-18 | mini | this run: b |" in shown
+    (line,) = (line.split() for line in shown.splitlines() if line.startswith("VATrack (b)"))
+    assert line == ["VATrack", "(b)", "7.0", *["-"] * 5]
+    assert "| VATrack | ResNet-18 | mini | this run: b |" in (out / "image_amodal.md").read_text()
     assert "| dog | 5.0 | 5.0 |" in (out / "classes_image_amodal.md").read_text().replace("*", "")
     name = "vatrack/resnet18:x"
     files = (
@@ -310,7 +319,7 @@ def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
         "--details",
         f"{name}={folders[1]}/details.json",
     )
-    code, shown, _ = vatrack("tables", *files, "--dataset", "mine", "--out", out)
+    code, shown, _ = vatrack("tables", *files, "--dataset", "mine", "--out", out, "--full")
     assert code == 0
     assert "| VATrack | ResNet-18 | mine | this run: x |" in shown
     assert "| dog | 5.0 | 7.0 |" in (out / "classes_image_amodal.md").read_text()

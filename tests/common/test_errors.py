@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vatrack.common.errors import ConfigError, advised, with_fix
+from vatrack.common.errors import ConfigError, advised, is_of_path, with_fix
 
 ROOT = Path(__file__).parents[2]
 ERRORS = {
@@ -230,6 +230,8 @@ def test_what_the_system_says_has_a_fix() -> None:
         assert with_fix(error) == f"{error}; {fix}"
     error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "x")
     assert with_fix(error).startswith("x: permission denied; correct its permissions")
+    assert is_of_path(error)
+    assert not is_of_path(OSError(errno.ENOSPC, "full")) and not is_of_path(OSError("no number"))
     assert with_fix(OSError("odd")) == "odd"
 
 

@@ -463,11 +463,28 @@ def test_many_videos_without_predictions_make_another_subset_likely(
 
 
 def test_advice_on_the_subset_ends_the_counts() -> None:
-    shown = str(Evaluated(Path("m.json"), {}, 300, 70, 260, 7, 26, 129, 9))
+    names = ["a__1", "b__7", "c__2"]
+    shown = str(Evaluated(Path("m.json"), {}, 300, 70, 260, 7, 26, 129, 9, 5, names))
     assert shown.startswith(
-        "wrote m.json: 300 detections in 70 of 260 images, 7 of 26 videos; 129 tracks, 9 of them "
-        "with detections of more than one class (if the predictions are for another subset, "
+        "wrote m.json: 300 detections in 70 of 260 images, 7 of 26 videos (a__1 to c__2); 129 "
+        "tracks, 9 of them with detections of more than one class; 5 detections left out, of "
+        "classes that are not in the ground truth or dropped (if the predictions are for another "
+        "subset, "
     )
+
+
+def test_detections_that_fit_no_object_make_another_subset_likely(command, tmp_path: Path) -> None:
+    """Where ids and sizes are the same, nothing else tells; the names of the videos are shown."""
+    joint, predictions = many_videos(0)
+    images = sorted({one["image_id"] for one in predictions})
+    turned = dict(zip(images, images[len(images) // 2 :] + images[: len(images) // 2], strict=True))
+    moved = [one | {"image_id": turned[one["image_id"]]} for one in predictions]
+    told = f"(if the predictions are for another subset, {SAME_SUBSET})"
+    for kept, likely in ((moved, True), (predictions, False)):
+        truth, found = write_inputs(tmp_path, joint, kept)
+        code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
+        assert (code, told in shown) == (0, likely)
+        assert "9 of 9 videos (clip 1 to clip 9); " in shown
 
 
 def test_a_ground_truth_without_the_masks_names_the_file_that_has_them(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import warnings
@@ -19,7 +20,8 @@ from tests.cli.test_cli import run
 from tests.evaluation.shards import Inputs, Json, merged, message, refusal, ten_videos, write
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
-from vatrack.config import EvaluationConfig
+from vatrack.config import Backbone, Config, EvaluationConfig, Method
+from vatrack.config.training import MlflowConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.shards import evaluate_shard, merge_evaluations
 
@@ -334,7 +336,8 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     inputs = write(tmp_path, *ten_videos())
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "config.yaml").touch()
+    run = Config(mlflow=MlflowConfig(enabled=False)).for_run(Method.VATRACK, Backbone.RESNET18)
+    (folder / "config.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
     options = ["--ground-truth", inputs.ground_truth, "--predictions", inputs.predictions]
     options += ["--set", "evaluation.max_tracks=4"]
     code, whole, _ = command("evaluate", *options, "--out", tmp_path / "metrics.json")
@@ -353,7 +356,21 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
         whole.replace(str(tmp_path / "metrics.json"), ""),
     )
     assert out.read_bytes() == (tmp_path / "metrics.json").read_bytes()
-    assert yaml.safe_load((folder / "evaluation.yaml").read_text())["max_tracks"] == 4
+    noted = (folder / "evaluation.yaml").read_text()
+    truth = gzip.decompress(inputs.ground_truth.read_bytes())
+    digest = hashlib.sha256(truth).hexdigest()
+    assert yaml.safe_load(noted) == {
+        **EvaluationConfig(max_tracks=4).model_dump(),
+        "ground_truth": {"joint": digest, "video_max_occlusion": 0.75},
+    }
+    (folder / "evaluation.yaml").unlink()
+    plain = tmp_path / "plain.json"
+    plain.write_bytes(truth)
+    code, _, errors = command(
+        "evaluate", "--ground-truth", plain, *options[2:], "--run", folder, "--out", out
+    )
+    assert code == 0, errors
+    assert (folder / "evaluation.yaml").read_text() == noted
     code, _, errors = command("evaluate", *options, "--shard", "3/2", "--out", shards[0])
     assert (code, "give NUMBER/COUNT" in errors) == (2, True), errors
     code, _, errors = command(

@@ -279,6 +279,8 @@ NO_MOTCHALLENGE = "line 1: not a line of MOTChallenge; write `frame, id, left"
         ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: has no class"),
         ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
         ("motchallenge", "1,1,5,5,9,9,1,inf,-1,-1", NO_MOTCHALLENGE),
+        ("motchallenge", "1,1,5,5,9,9,1,1.5,-1,-1", NO_MOTCHALLENGE),
+        ("motchallenge", "1.5,1,5,5,9,9,1,1,-1,-1", NO_MOTCHALLENGE),
     ],
 )
 def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> None:

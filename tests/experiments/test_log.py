@@ -325,11 +325,11 @@ def test_one_who_waits_sends_only_what_the_job_leaves_to_others(
 def test_a_folder_that_has_not_changed_is_sent_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[Path] = []
+    calls: list[str | None] = []
     failing = [True, True]
 
     def fake(folder: Path, status: str | None) -> None:
-        calls.append(folder)
+        calls.append(status)
         if failing:
             failing.pop()
             raise StoreError("store: away; start it")
@@ -348,7 +348,9 @@ def test_a_folder_that_has_not_changed_is_sent_once(
     wait_for(lambda: len(calls) == 4)
     time.sleep(0.3)
     log.close("FINISHED")
-    assert len(calls) == 5, "the end is always sent"
+    # The end is always sent; its note in mlflow.json may have been seen and sent just before.
+    assert len(calls) in (5, 6)
+    assert calls[-1] == "FINISHED"
 
 
 def test_off_is_off(tmp_path: Path) -> None:

@@ -193,16 +193,40 @@ def test_a_damaged_compressed_tar_is_not_complete(tmp_path: Path, name: str) -> 
 
 
 def test_what_comes_before_the_damage_is_kept(tmp_path: Path) -> None:
-    """In a plain tar and a zip, where each member is whole or not by itself."""
-    whole = pack(tmp_path / "whole.tar", video("a", 5))
-    cut = tmp_path / "x.tar"
-    cut.write_bytes(whole.read_bytes()[: 3 * 3584 + 900])
+    """In a zip, where each member is whole or not by itself."""
+    path = pack(tmp_path / "x.zip", video("a", 5), method=zipfile.ZIP_STORED)
+    data = path.read_bytes()
+    place = data.index(bytes([3]) * 3000)
+    path.write_bytes(data[:place] + b"x" + data[place + 1 :])
     with pytest.raises(InputError, match=r"supported in 'a/images/000003\.bmp'"):
-        do(tmp_path / "out", cut)
+        do(tmp_path / "out", path)
     assert contents(tmp_path / "out") == video("a", 3)
-    cut.write_bytes(whole.read_bytes())
-    assert "2 files written, 3 files already existed" in do(tmp_path / "out", cut)
+    path.write_bytes(data)
+    assert "2 files written, 3 files already existed" in do(tmp_path / "out", path)
     assert contents(tmp_path / "out") == video("a", 5)
+
+
+@pytest.mark.parametrize("summed", [False, True])
+@pytest.mark.parametrize("name", FORMS[:5])
+def test_without_its_last_volume_nothing_is_unpacked(
+    tmp_path: Path, name: str, summed: bool
+) -> None:
+    """A later step would take the frames of the others for all; which one is missing is told."""
+    files = {f"a/images/{n:06d}.bmp": random.Random(n).randbytes(3000) for n in range(40)}
+    path, out = pack(tmp_path / name, files), tmp_path / "out"
+    volumes = split(path, [f"{name}.{letters}" for letters in ("aa", "ab", "ac")])
+    given = [checked(volume) if summed else ArchiveConfig(path=volume) for volume in volumes]
+    with pytest.raises(InputError) as caught:
+        do(out, *given[:2])
+    assert str(caught.value).startswith(f"{volumes[2]}: is missing: {path} does not end with ")
+    assert str(caught.value).endswith("; list it, too")
+    volumes[2].rename(tmp_path / "hidden")
+    with pytest.raises(InputError, match=rf"download it, or {name}\.ab again, too$"):
+        do(out, *given[:2])
+    assert not out.exists()
+    (tmp_path / "hidden").rename(volumes[2])
+    do(out, *given)
+    assert contents(out) == files
 
 
 def test_a_failure_stops_the_other_archives(

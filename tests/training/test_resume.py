@@ -3,6 +3,7 @@ bit."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from tests.conftest import TinyData
+from tests.data.made import annotation, pairs_of, write_clip
 from tests.training.interrupted import (
     differences,
     finish,
@@ -25,9 +27,13 @@ from tests.training.interrupted import (
     wait_for,
 )
 from vatrack.common.errors import FolderBusy, InputError
+from vatrack.common.signals import StopSignals
 from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
-from vatrack.training.loop import train
+from vatrack.runs.folder import RunFolder
+from vatrack.training.distributed import Processes
+from vatrack.training.loop import _identity, train
+from vatrack.training.recovery import Recovery
 from vatrack.training.state import latest_state, read_state, save_state
 
 pytestmark = pytest.mark.usefixtures("narrow_trunk")
@@ -231,6 +237,40 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     kept = {path.name for path in (out / "interrupted_1").iterdir()}
     assert kept >= {"state", "config.yaml", "metrics.json"} and "training.json" not in kept
     assert not (out / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("changed", ["annotations", "weights"])
+def test_files_that_changed_in_place_are_those_of_another_training(
+    changed: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, weights = write_clip(tmp_path, [annotation(0, 0, 1)]), tmp_path / "start.pt"
+    weights.write_text("1")
+    folder, run = RunFolder(tmp_path / "run"), config(tmp_path, weights=weights)
+
+    def recovery(*, older: bool = False) -> Recovery:
+        dataset, alone = pairs_of(file), Processes(torch.device("cpu"))
+        identity = _identity(run, dataset, alone)
+        if older:
+            identity = {name: identity[name] for name in ("recipe", "data")}
+        return Recovery(folder, identity, run.training, alone, StopSignals(""))
+
+    summary = {"epochs": 1, "iterations": 1, "seconds": 1.0}
+    folder.path.mkdir()
+    folder.finish(summary | {"identity": recovery().identity})
+    weights.rename(tmp_path / "away")
+    assert recovery().complete() is not None  # it may be gone
+    (tmp_path / "away").rename(weights)
+    assert recovery(older=True).complete() is not None
+    if changed == "weights":
+        weights.write_text("2")
+    else:
+        text = file.read_text()
+        file.write_text(text.replace('"category_id": 2', '"category_id": 9'))
+    with caplog.at_level(logging.INFO):
+        assert recovery().complete() is None
+    words = {"annotations": "the data", "weights": "the content of training.weights"}[changed]
+    assert f"the existing training differs in {words}; starting" in caplog.text
+    assert (folder.path / "complete_1" / "training.json").exists()
 
 
 def test_a_training_that_has_begun_needs_no_start_weights(

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import pty
-import signal
 import subprocess
 import sys
 import threading
@@ -278,30 +277,6 @@ def test_a_small_run_that_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
-    call = subprocess.Popen(
-        PROGRAM + small(tmp_path, "trap 'echo job 5 keeps running; exit 1' INT; sleep 60 & wait"),
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert call.stdout is not None
-    for line in call.stdout:
-        if "iteration 3/8" in line:
-            break
-    os.killpg(call.pid, signal.SIGINT)
-    shown, _ = call.communicate(timeout=60)
-    assert call.returncode != 0
-    assert "interrupted after " in shown and "2 of 4 jobs done" in shown
-    assert shown.count("job 5 keeps running") == 1
-    assert "FAILED" not in shown and "Traceback" not in shown
-    assert shown.endswith("run the same command again to resume\n")
-
-
-@pytest.mark.slow
 def test_a_small_run_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = PROGRAM + small(tmp_path, "sleep 2")
@@ -383,6 +358,11 @@ MISTAKES = [
         "keys; see docs/config.md",
     ),
     (
+        ["--configfile", "seed.yaml", "tables"],
+        "error: --configfile tables: no such file; check the path; if it is a target, give it "
+        "before --configfile",
+    ),
+    (
         ["--until", "validat"],
         "error: --until validat: no such rule or file of the workflow; did you mean validate? "
         "Otherwise list the rules with `snakemake --list-rules`",
@@ -420,6 +400,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
 ) -> None:
     (tmp_path / "empty.yaml").touch()
     (tmp_path / "text.yaml").write_text("hello\n")
+    (tmp_path / "seed.yaml").write_text("seed: 1\n")
     ended = call(["-s", str(SNAKEFILE), "--cores", "1", *more, *words], tmp_path)
     assert ended.returncode == 1
     lines = ended.stderr.splitlines()

@@ -36,12 +36,13 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobRes
         raise ConfigError(
             "compute.device", "is cuda but launcher.gpus is 0; ask for a GPU or set it to auto"
         )
+    folder = RunFolder(out)
+    folder.refuse_other()  # before the job's files are there
     require_start(run)
     if run.training.weights:  # before a job is queued for it
         from vatrack.training.start import check_start_file
 
         check_start_file(run)
-    folder = RunFolder(out)
     with uploading(run, out):
         return run_in_job(
             _train,

@@ -115,6 +115,12 @@ _FIXES = {
     errno.ESTALE: "check the network file system, and run again",
 }
 
+# Those that another path, or other permissions, mend.
+_OF_PATHS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+}
+
 
 def with_fix(error: OSError) -> str:
     """What the operating system says, with what to do about it where that is known.
@@ -126,6 +132,12 @@ def with_fix(error: OSError) -> str:
     if fix == _PERMISSION and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}; {fix}"
     return f"{error}; {fix}" if fix else str(error)
+
+
+def is_of_path(error: OSError) -> bool:
+    """Whether a path leads nowhere, or to what may not be read or written: bad input, and no
+    failure of the machine."""
+    return error.errno in _OF_PATHS
 
 
 def show_warnings_plainly() -> None:

@@ -101,6 +101,13 @@ class Store:
                     )
         return self._reader.load_all(offsets, lengths)
 
+    def content(self) -> str:
+        """A digest of the texts of all annotations, in the order of the frames."""
+        digest = hashlib.sha256()
+        for text in self._reader.read_all(*self.spans.T.tolist()):
+            digest.update(text)
+        return digest.hexdigest()
+
 
 @wants(source=(JOINT, AMODAL, LISTING))
 def require_annotations(source: Path) -> None:

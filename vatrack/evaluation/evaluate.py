@@ -51,7 +51,8 @@ def evaluate_inputs(
             else Names.of(split.head.category_names, split.head.video_names, split.protocol.truth)
         )
         results = split.measure(processes)
-    return write_metrics(results, list(split.head.heads), split.protocol, named, out, details)
+    videos = {video: split.head.video_names.get(video, video) for video in split.head.heads}
+    return write_metrics(results, videos, split.protocol, named, out, details)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Names:
 
 def write_metrics(
     results: Sequence[VideoResult],
-    videos: Sequence[int],
+    videos: Mapping[int, Any],
     protocol: Protocol,
     names: Names | None,
     out: Path,
@@ -85,7 +86,7 @@ def write_metrics(
 
     Args:
         results: of all videos, in their order.
-        videos: their ids.
+        videos: their names by id.
         names: for the details, where these are wanted.
         out, details: as in `evaluate_inputs`.
     """
@@ -101,4 +102,4 @@ def write_metrics(
         )
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
-    return Evaluated.of(out, evaluation.metrics, results)
+    return Evaluated.of(out, evaluation.metrics, results, list(videos.values()))

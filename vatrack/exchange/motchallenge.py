@@ -63,10 +63,11 @@ def read(
             if not line.strip():
                 continue
             try:
-                values = [float(text) for text in line.replace(",", " ").split()]
-                frame, track = int(values[0]), int(values[1])
-                x, y, width, height, score = values[2:7]
-                category = int(values[7]) if len(values) > 7 and values[7] >= 0 else only
+                texts = line.replace(",", " ").split()
+                frame, track = _whole(texts[0]), _whole(texts[1])
+                x, y, width, height, score = map(float, texts[2:7])
+                given = _whole(texts[7]) if len(texts) > 7 else -1
+                category = only if given < 0 else given
             except (ValueError, IndexError, OverflowError):
                 raise InputError(
                     f"{where}: not a line of MOTChallenge; write `frame, id, left, top, width, "
@@ -83,3 +84,18 @@ def read(
             box = [x - 1, y - 1, width, height]
             predictions.append(as_prediction(where, listing, mask_type, fields, box=box))
     return predictions, ["boxes are used as masks: overlaps are computed from boxes"]
+
+
+def _whole(text: str) -> int:
+    """A number of objects, frames or classes, which some tools write as 3.0.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        value = float(text)
+        if not value.is_integer():
+            raise
+        return int(value)

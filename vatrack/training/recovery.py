@@ -12,6 +12,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import TrainingDiverged
 from vatrack.common.signals import StopSignals
 from vatrack.config import TrainingConfig
+from vatrack.runs.fingerprint import same_training
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import Fault, write_fault
@@ -36,7 +37,8 @@ class Recovery:
     Every process calls the same methods in the same order; the first one writes.
 
     Args:
-        identity: recipe and data; only a training with the same ones is resumed.
+        identity: recipe, data and digests of files; only the same training is resumed
+            (`same_training`).
         stop: noted signals; they are obeyed between two steps, when the state is saved.
 
     Attributes:
@@ -68,7 +70,7 @@ class Recovery:
             return self.group.gather(None)[0]
         earlier = self.folder.complete()
         ended = earlier or self.folder.replaced()
-        if ended is not None and ended.get("identity") != self.identity:
+        if ended is not None and not same_training(ended.get("identity", {}), self.identity):
             self.folder.put_aside(ended.get("identity", {}), self.identity)
             earlier = None
         elif earlier is not None:
@@ -86,7 +88,7 @@ class Recovery:
         state = self._latest_state()
         if state is None:
             return None
-        if state["identity"] == self.identity:
+        if same_training(state["identity"], self.identity):
             return state
         if self.group.first:
             self.folder.put_aside(state["identity"], self.identity)

@@ -133,7 +133,8 @@ class Updater:
             more = number + 1 < count and isinstance(self.network, DistributedDataParallel)
             with self.network.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
                 with autocast(self.run.compute.precision, self.device):
-                    losses = self.network(*images, *targets, batch.image_sizes[rows], share)
+                    sizes = (batch.image_sizes[rows], batch.ref_sizes[rows])
+                    losses = self.network(*images, *targets, *sizes, share)
                 total = torch.stack(
                     [value for name, value in losses.items() if name.startswith("loss")]
                 ).sum()
@@ -173,7 +174,8 @@ class Updater:
             for name, value in values.items():
                 if value.shape == parameter.shape:
                     values[name] = torch.empty_like(parameter).copy_(value)
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the training had no float16 before
+            self.scaler.load_state_dict(state["scaler"])
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
 

@@ -81,7 +81,7 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
     for key, value in overrides.items():
         _check_name(key, value)
     layers = []
-    for file in files:
+    for number, file in enumerate(files):
         values = read_layers(file)
         if not isinstance(values, dict):
             raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
@@ -89,6 +89,12 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
             raise InputError(
                 f"{file}: the config of one run (it has `method` and `backbone`); give the config "
                 "file of the whole workflow, such as config/config.yaml"
+            )
+        known = values.keys() & Config.model_fields.keys()
+        if number and Path(file).suffix == ".json" and not known:
+            raise InputError(
+                f"{file}: taken for a config file, but sets none of its keys; if it is a target, "
+                "give it before --configfile"
             )
         layers.append(values)
     return reduce(merged, [*layers, with_new_names(overrides, "--config")], {})

@@ -41,6 +41,7 @@ def run(folder: Path, clips: dict[str, float | None], **changes: Any) -> Path:
     }
     (folder / "details.json").write_text(json.dumps(details))
     switches = {"max_tracks": changes.get("max_tracks", 100), "extended": True}
+    switches |= {"ground_truth": changes["truth"]} if "truth" in changes else {}
     (folder / "evaluation.yaml").write_text(yaml.safe_dump(switches))
     return folder
 
@@ -200,6 +201,35 @@ def test_different_ground_truth_beside_the_runs_is_refused(tmp_path: Path) -> No
     assert compare_runs(pair).metrics.lines
     file.write_text("{} ")
     with pytest.raises(InputError, match=r"(?s)different ground truth.*a/annot.*b/annot"):
+        compare_runs(pair)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "what"),
+    [
+        ({"joint": "a1"}, {"joint": "b2"}, "ground truth"),
+        ({"joint": "a1", "amodal": "c"}, {"joint": "a1", "amodal": "d"}, "ground truth of amodal"),
+        (
+            {"joint": "a1", "video_max_occlusion": 0.75},
+            {"joint": "a1", "video_max_occlusion": 0.5},
+            "occlusion limits of the tracks",
+        ),
+        ({"joint": "a1", "amodal": "c", "visible": "e"}, {"joint": "a1", "visible": "e"}, None),
+        ({"joint": "a1", "amodal": "c"}, {"joint": "a1", "video_max_occlusion": 0.75}, None),
+    ],
+)
+def test_metrics_of_another_ground_truth_are_refused_though_one_lies_beside_both(
+    one: dict[str, Any], other: dict[str, Any], what: str | None, tmp_path: Path
+) -> None:
+    """An annotation file that is made again with another limit stands in the place of the old."""
+    pair = [
+        run(tmp_path / f"runs/vatrack__resnet18__{name}", CLIPS, truth=truth)
+        for name, truth in (("a", one), ("b", other))
+    ]
+    if what is None:
+        assert compare_runs(pair).metrics.lines
+        return
+    with pytest.raises(InputError, match=rf"(?s)these runs have different {what}.*A .*: .*B .*: "):
         compare_runs(pair)
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
+from vatrack.common.metric_names import lowest_is_best
 from vatrack.common.similar import unknown
-from vatrack.reporting.checks import COUNTS, LOWEST_IS_BEST, Metrics
+from vatrack.reporting.checks import COUNTS, Metrics
 from vatrack.reporting.compare.clip_images import Clip, ClipImages, draw_clips
 from vatrack.reporting.compare.page import to_page
 from vatrack.reporting.compare.read import Side, read_sides
@@ -141,7 +142,7 @@ def _line(name: str, metrics: Sequence[Metrics], key: str) -> Line:
     metric = key.rpartition("/")[2]
     values = [own.get(key) for own in metrics]
     known = tuple(None if value is None or isnan(value) else value for value in values)
-    return Line(name, known, 0 if metric in COUNTS else 1, metric in LOWEST_IS_BEST)
+    return Line(name, known, 0 if metric in COUNTS else 1, lowest_is_best(metric))
 
 
 def _sections(sides: Sequence[Side], what: str) -> tuple[Section, ...]:

@@ -21,6 +21,13 @@ from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import require_run, run_data
 
 LISTED = 5  # names of classes or clips in a message
+# What the evaluation has noted of the ground truth, as messages call it.
+TRUTHS = {
+    "joint": "ground truth",
+    "amodal": "ground truth of amodal tracks",
+    "visible": "ground truth of visible tracks",
+    "video_max_occlusion": "occlusion limits of the tracks",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Side:
 
     Attributes:
         letter: A, B, ... in the order given; `name`: for readers.
+        switches, truth: what the evaluation has noted of its settings and its ground truth.
         ground_truth: file of the true objects that lies beside the run; None where there is none.
         images: folder of the frames; likewise.
     """
@@ -38,6 +46,7 @@ class Side:
     folder: RunFolder
     run: Run
     switches: dict[str, Any]
+    truth: dict[str, Any]
     ground_truth: Path | None
     images: Path | None
 
@@ -78,16 +87,18 @@ def _check(folder: Path) -> None:
 def _read(letter: str, name: str, path: Path) -> Side:
     folder = RunFolder(path)
     (run,), _ = read_runs([str(path)])
-    switches = read_yaml(folder.evaluation) if folder.evaluation.is_file() else {}
+    noted = dict((read_yaml(folder.evaluation) if folder.evaluation.is_file() else None) or {})
+    truth = dict(noted.pop("ground_truth", None) or {})
     # Changes no other metric, and metrics that one run does not have are left out.
-    kept = {key: value for key, value in dict(switches or {}).items() if key != "extended"}
+    noted.pop("extended", None)
     ground_truth, images = run_data(path)
     return Side(
         letter,
         name,
         folder,
         run,
-        kept,
+        noted,
+        truth,
         ground_truth if seen(ground_truth.is_file) else None,
         images if seen(images.is_dir) else None,
     )
@@ -106,6 +117,8 @@ def _check_same(first: Side, other: Side) -> None:
                 f"these runs have different {what}, so their metrics cannot be compared; "
                 f"evaluate both with the same ground truth and config:\n{shown}"
             )
+    if first.truth and other.truth:
+        return
     files = first.ground_truth, other.ground_truth
     if files[0] and files[1] and not files[0].samefile(files[1]):
         digests = [sha256_of(file) for file in files if file]
@@ -128,6 +141,7 @@ def _facts(side: Side) -> dict[str, list[str]]:
         facts["clips"] = sorted({name for own in details.per_video.values() for name in own})
         for evaluation, classes in sorted(details.per_class.items()):
             facts[f"classes with ground-truth objects ({evaluation})"] = sorted(classes)
+    facts |= {what: [str(side.truth[key])] for key, what in TRUTHS.items() if key in side.truth}
     if side.switches:
         facts["evaluation settings"] = [
             f"{key}: {side.switches[key]}" for key in sorted(side.switches)

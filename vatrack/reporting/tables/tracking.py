@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.checks import COUNTS, LOWEST_IS_BEST
+from vatrack.common.metric_names import lowest_is_best
+from vatrack.reporting.checks import COUNTS
 from vatrack.reporting.tables.means import Measured, mean_rows, run_table
 from vatrack.reporting.tables.names import RUN_TEXTS, run_row
 from vatrack.reporting.tables.runs import Run
@@ -48,4 +49,4 @@ def tracking_table(name: str, runs: Sequence[Run], *, means: bool = False) -> Ta
 
 def track_column(metric: str, key: str, name: str, group: str = "") -> Column:
     """The column of a tracking metric: counts have no decimals, and of some the lowest is best."""
-    return Column(key, name, group, 0 if metric in COUNTS else 1, metric in LOWEST_IS_BEST)
+    return Column(key, name, group, 0 if metric in COUNTS else 1, lowest_is_best(metric))
