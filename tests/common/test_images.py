@@ -244,6 +244,20 @@ def test_what_is_no_file_is_said_so(tmp_path: Path) -> None:
                 read(tmp_path / name)
 
 
+@pytest.mark.parametrize("asked", ["is_file", "exists", "stat"])
+def test_a_folder_without_permission_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Root may read everything, so the system's refusal is played."""
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, asked, refuse)
+    with pytest.raises(BadImage, match=r"cannot be read \(Permission denied\); correct its perm"):
+        read_image(tmp_path / "closed" / "000001.png")
+
+
 def test_the_reason_outlasts_a_process_boundary() -> None:
     error = BadImage("a.bmp: cut off")
     error.fault = "cut-off"

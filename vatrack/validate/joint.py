@@ -30,7 +30,7 @@ from vatrack.data.joint.faults import (
 )
 from vatrack.data.joint.file import UNKNOWN, JointFile, joint_faults
 from vatrack.data.joint.masks import mask_faults
-from vatrack.data.joint.prepare import method_faults
+from vatrack.data.joint.prepare import method_fault
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, detail_of
 
@@ -62,8 +62,8 @@ def check_joint(
     except InputError as error:
         findings.add("json-broken", data.path, detail=error.without(data.path))
         return data, list(_frames(data, Path(images), findings)), classes
-    for fault in method_faults(data, methods):
-        findings.add(fault.finding, data.path, fault.place, fault.text)
+    if wrong := method_fault(data, methods):
+        findings.add(wrong.finding, data.path, wrong.place, wrong.text)
     _check_objects(data, findings)
     _check_items(data, masks, findings)
     if data.trackless:
