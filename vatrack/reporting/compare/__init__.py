@@ -63,7 +63,8 @@ class Comparison:
             `HEADLINES`. The first table of clips is that of the metric `by`; its lines are sorted,
             the largest drop first.
         clips_shown: how many clips the text shows; None: all.
-        drawn: the clips of the page; `notes`: what is missing, and why.
+        drawn: the clips of the page, with predictions from `score` on; `notes`: what is missing,
+            and why.
     """
 
     sides: tuple[Side, ...]
@@ -75,6 +76,7 @@ class Comparison:
     notes: tuple[str, ...]
     out: Path | None = None
     clips_shown: int | None = None
+    score: float = ClipImages.score
 
     def __str__(self) -> str:
         text = to_text(self)
@@ -121,15 +123,24 @@ def compare_runs(
     classes: tuple[Section, ...] = ()
     by_clip: tuple[Section, ...] = ()
     drawn: list[Clip] = []
+    wanted = clip_images or ClipImages()
     if not notes:
         classes = _sections(sides, "class")
         by_clip, by = _worst_first(_sections(sides, "clip"), sides, by)
         worst = [line.name for line in by_clip[0].lines] if by_clip else []
         if out:
-            drawn, missing = draw_clips(sides, worst, clip_images or ClipImages())
+            drawn, missing = draw_clips(sides, worst, wanted)
             notes += missing
     found = Comparison(
-        tuple(sides), metrics, classes, by_clip, by or "", tuple(drawn), tuple(notes), out
+        tuple(sides),
+        metrics,
+        classes,
+        by_clip,
+        by or "",
+        tuple(drawn),
+        tuple(notes),
+        out,
+        score=wanted.score,
     )
     if out:
         write_text(out / TEXT, f"{to_text(found)}\n")
