@@ -100,7 +100,7 @@ class Predictor:
         Args:
             video: a file, a folder of frames, a pattern, a list, a camera's number or an address
                 (`vatrack.video.sources`), or frames uint8 [H, W, 3] BGR as OpenCV reads them.
-            score: objects with a lower score are omitted, but still tracked.
+            score: objects with a lower score (0 to 1; default: 0.5) are omitted, but still tracked.
             classes: names of the classes to keep; None: all.
             selection: start, end and step, in seconds and frames.
             rate: frame rate of sources without times: images, arrays.

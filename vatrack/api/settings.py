@@ -23,7 +23,7 @@ class TrackSettings:
     """Settings for tracking videos.
 
     Attributes:
-        score: objects below it are not written or drawn.
+        score: objects below it (0 to 1; default: 0.5) are not written or drawn.
         classes: names, or a single one; None: all.
         selection: start, end and step.
         rate: frame rate of sources without times.

@@ -42,9 +42,7 @@ def mlflow_sync(
 def mlflow_ui(
     results: Annotated[
         Path | None,
-        typer.Option(
-            help="Results folder with mlflow.db.", metavar="FOLDER", show_default="results"
-        ),
+        typer.Option(help="Results folder with mlflow.db (default: results).", metavar="FOLDER"),
     ] = None,
     tracking_uri: Annotated[
         str | None,
@@ -55,7 +53,7 @@ def mlflow_ui(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port of the web page.", show_default="5000"),
+        typer.Option(min=1, max=65535, help="Port of the web page (default: 5000)."),
     ] = None,
 ) -> None:
     """Start the MLflow UI for the runs on this machine, without telemetry. Ctrl-C stops it."""

@@ -132,6 +132,8 @@ def test_the_page_shows_the_same_frames_of_each_run(
     page = (tmp_path / "out" / "compare.html").read_text()
     assert [clip.name for clip in found.drawn] == ["clip_3"]
     assert page.count('<img src="data:image/jpeg;base64,') == 2 * 3
+    # What images show is said before the first of them.
+    assert page.index("predictions with a score of 0.5 or more have") < page.index("<img ")
     assert page.index('<section id="metrics">') < page.index('<section id="clips">')
     for column in ("Ground truth", "A  vatrack + resnet18", "B  vatrack + resnet18 (e6)"):
         assert page.count(f'alt="{column}, clip_3') == 2

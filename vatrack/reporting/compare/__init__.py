@@ -61,15 +61,24 @@ def compare_runs(
     classes: tuple[Section, ...] = ()
     by_clip: tuple[Section, ...] = ()
     drawn: list[Clip] = []
+    wanted = clip_images or ClipImages()
     if not notes:
         classes = _sections(sides, "class")
         by_clip, by = _worst_first(_sections(sides, "clip"), sides, by)
         worst = [line.name for line in by_clip[0].lines] if by_clip else []
         if out:
-            drawn, missing = draw_clips(sides, worst, clip_images or ClipImages())
+            drawn, missing = draw_clips(sides, worst, wanted)
             notes += missing
     found = Comparison(
-        tuple(sides), metrics, classes, by_clip, by or "", tuple(drawn), tuple(notes), out
+        tuple(sides),
+        metrics,
+        classes,
+        by_clip,
+        by or "",
+        tuple(drawn),
+        tuple(notes),
+        out,
+        score=wanted.score,
     )
     if out:
         write_text(out / TEXT, f"{found.text}\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from vatrack.reporting.compare.clip_images import Clip
+from vatrack.reporting.compare.clip_images import Clip, ClipImages
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.tables.table import as_text
 
@@ -56,7 +56,8 @@ class Comparison:
             `HEADLINES`. The first table of clips is that of the metric `by`; its lines are sorted,
             the largest drop first.
         clips_shown: how many clips the text shows; None: all.
-        drawn: the clips of the page; `notes`: what is missing, and why.
+        drawn: the clips of the page, with predictions from `score` on; `notes`: what is missing,
+            and why.
     """
 
     sides: tuple[Side, ...]
@@ -68,6 +69,7 @@ class Comparison:
     notes: tuple[str, ...]
     out: Path | None = None
     clips_shown: int | None = None
+    score: float = ClipImages.score
 
     def __str__(self) -> str:
         text = self.text

@@ -36,12 +36,12 @@ LEVELS = {
 }
 
 
-TIME, EPOCH = "Training time", "Chosen epoch"
+TIME, EPOCH, HIDDEN = "Training time", "Chosen epoch", "Hidden part"
 
 
 def label(metric: KeyMetric, masks: str) -> str:
     """What the page calls a key metric."""
-    return "Hidden part, IoU" if masks == "hidden" else f"{metric.short}, {masks}"
+    return f"{HIDDEN}, IoU" if masks == "hidden" else f"{metric.short}, {masks}"
 
 
 # All that the page has of a run, in this order.

@@ -69,14 +69,16 @@ def paper_table(
         names = METHOD_NAMES[method], backbone, dataset, PUBLISHED
         values = [metrics[column] for column in COLUMNS]
         quoted.append(Row(key, names, values, PUBLISHED, quoted=True))
-    columns = [
-        Column(key, f"v{key}" if level == "video" and key.startswith("AP") else key)
-        for key in COLUMNS
-    ]
+    columns = [Column(key, ap_name(key, level)) for key in COLUMNS]
     note = _note(columns[0].name, shown, published)
     of_tracks = shown if level == "video" else ()
     parts = [Part(rows, measured), Part(quoted)]
     return run_table(name, TITLES[name], note, TEXTS, columns, parts, of_tracks, means=means)
+
+
+def ap_name(metric: str, level: str) -> str:
+    """What readers see above a column of an AP: that of whole tracks is vAP in the paper."""
+    return f"v{metric}" if level == "video" and metric.startswith("AP") else metric
 
 
 def _obstacle(run: Run, published: Published) -> str:
