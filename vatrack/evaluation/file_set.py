@@ -97,7 +97,7 @@ def noted_settings(
         truth: digest of the joint ground truth; `tracks`: those of given per-video ones.
         limit: exclusive occlusion limit of derived tracks; noted where none are given.
     """
-    of_tracks = dict(tracks) or {"video_max_occlusion": limit}
+    of_tracks: dict[str, Any] = {**tracks} or {"video_max_occlusion": limit}
     return {**switches.model_dump(mode="json"), "ground_truth": {"joint": truth, **of_tracks}}
 
 
