@@ -275,8 +275,8 @@ def test_files_that_changed_in_place_are_those_of_another_training(
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_a_validation_set_that_changed_is_warned_of(complete: bool, tmp_path: Path) -> None:
-    """The epochs that were validated stay those of the earlier one, and it is the same training."""
+def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_path: Path) -> None:
+    """It is the same training, but its epochs cannot be compared."""
     dataset, valid = pairs_of(write_clip(tmp_path, [annotation(0, 0, 1)])), tmp_path / "valid"
     alone, folder, run = (
         Processes(torch.device("cpu")),
@@ -287,10 +287,9 @@ def test_a_validation_set_that_changed_is_warned_of(complete: bool, tmp_path: Pa
     folder.validation(1).write_text("{}")
     valid.mkdir()
 
-    def found() -> Any:
-        recovery = Recovery(
-            folder, _identity(run, dataset, valid, alone), run.training, alone, StopSignals("")
-        )
+    def found(run: RunConfig) -> Any:
+        identity = _identity(run, dataset, valid, alone)
+        recovery = Recovery(folder, identity, run.training, alone, StopSignals(""))
         return recovery.complete() if complete else recovery.find_state()
 
     def write(text: str) -> None:
@@ -305,10 +304,14 @@ def test_a_validation_set_that_changed_is_warned_of(complete: bool, tmp_path: Pa
         save_state(folder.state, {"identity": identity})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert found() is not None
+        assert found(run) is not None
     write("2")
-    with pytest.warns(UserWarning, match=r"validation: of another validation set .* remove .*run$"):
-        assert found() is not None
+    with pytest.warns(UserWarning, match=r"with another validation set than .* remove .*run$"):
+        assert found(run) is not None
+    write("1")
+    other = run.evaluation.model_copy(update={"detection_area": "mask"})
+    with pytest.warns(UserWarning, match="with another evaluation than the present one"):
+        assert found(run.model_copy(update={"evaluation": other})) is not None
 
 
 def test_a_training_that_has_begun_needs_no_start_weights(

@@ -204,13 +204,17 @@ def _dataset(run: RunConfig, annotations: Path, images: Path) -> PairDataset:
 def _identity(
     run: RunConfig, dataset: PairDataset, valid: Path, group: Processes
 ) -> dict[str, Any]:
-    """What tells a training from others (`same_training`), and digests of the valid set; the first
-    process reads the files."""
+    """What tells a training from others (`same_training`), and what epochs are validated with; the
+    first process reads the files."""
     contents: dict[str, Any] = {}
     if group.first:
         names = ["joint", *(f"video_{name}" for name in run.method.masks)]
         files = [valid / f"{name}.json" for name in names]
-        contents["valid"] = [sha256_of(file) for file in files if file.is_file()]
+        contents["valid"] = {
+            "validation set": [sha256_of(file) for file in files if file.is_file()],
+            "inference": run.inference.model_dump(mode="json"),
+            "evaluation": run.evaluation.model_dump(mode="json", exclude={"extended"}),
+        }
         weights = run.training.weights
         contents["annotations"] = dataset.file.content()
         contents["weights"] = sha256_of(weights) if weights and weights.is_file() else None

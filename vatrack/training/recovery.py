@@ -99,13 +99,16 @@ class Recovery:
         return None
 
     def _warn_of_validations(self, found: Mapping[str, Any]) -> None:
-        """Warns where epochs were validated with another valid set than the others will be."""
-        known = found.get("valid", self.identity.get("valid"))
-        if self.folder.validated() and known != self.identity.get("valid"):
+        """Warns where epochs were validated otherwise than the next ones will be."""
+        old, new = found.get("valid"), self.identity.get("valid")
+        if not old or not new or not self.folder.validated():
+            return
+        if names := [name for name in new if old.get(name) != new[name]]:
             warnings.warn(
-                f"{self.folder.validations}: of another validation set than the present one, so "
-                "these epochs cannot be compared with others, and the best checkpoint is chosen by "
-                f"the earlier annotations; to validate all epochs again, remove {self.folder.path}",
+                f"{self.folder.validations}: these epochs were validated with another "
+                f"{' and '.join(names)} than the present one, so their metrics, which choose the "
+                "best checkpoint, cannot be compared with new ones; to validate all epochs again, "
+                f"remove {self.folder.path}",
                 stacklevel=2,
             )
 
