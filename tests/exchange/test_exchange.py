@@ -355,6 +355,28 @@ def test_what_mots_says_of_classes(tmp_path: Path) -> None:
     assert notes == ("scores are not written: MOTS has none",)
 
 
+def test_detections_without_a_track_are_not_joined(tmp_path: Path) -> None:
+    """By id -1, or by the number of their item, which is the id of another one."""
+    truth, _ = write(tmp_path, document([3]), [])
+    boxes, back = tmp_path / "boxes", tmp_path / "back.jsonl"
+    boxes.mkdir()
+    lines = [f"{frame},{track},5,5,9,9,1,1" for frame, track in ((1, -1), (2, -1), (1, 7), (3, 7))]
+    (boxes / "clip__1.txt").write_text("\n".join(lines))
+    notes = import_predictions(boxes, truth, "motchallenge", back).notes
+    assert "detections with id -1 become tracks of one frame" in notes
+    assert [item["track_id"] for item in load(back)] == [-1, -2, 7, 7]
+    mask = detection(1, 1, 0.5, 1, rectangle(0, 0, 9, 9))["amodal"]
+    items: list[dict[str, Any]] = [
+        {"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None] * 3} for _ in "ab"
+    ]
+    for place, item in enumerate(items):
+        item["segmentations"] = [None] * place + [mask] + [None] * (2 - place)
+    for ids, wanted in (({}, [1, 2]), ({"track_id": 1}, [-1, 1])):
+        (tmp_path / "r.json").write_text(json.dumps([items[0], items[1] | ids]))
+        import_predictions(tmp_path / "r.json", truth, "ytvis", back)
+        assert [item["track_id"] for item in load(back)] == wanted
+
+
 def test_class_0_of_motchallenge_is_a_class(tmp_path: Path) -> None:
     joint = document([1])
     joint["categories"] = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
