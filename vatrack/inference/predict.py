@@ -167,8 +167,7 @@ def predict_files(
         first, last = clip_names[0], clip_names[-1]
         used["clips"] = {"number": len(clip_names), "first": first, "last": last}
     if shard:
-        videos, all_videos = ([clip[0].video_id for clip in some] for some in (clips, everything))
-        write_record(out, shard, checkpoint, videos, all_videos, count, used)
+        write_record(out, shard, checkpoint, clips, everything, ids, count, used)
     else:
         write_settings(out, used)
     return Predicted(out, count, frames, len(clips))
