@@ -17,6 +17,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
+from vatrack.config.base import from_home
 from vatrack.config.renamed import with_new_names
 
 EXTENDS = "extends"
@@ -50,7 +51,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
     name = own.pop(EXTENDS)
     if not isinstance(name, str) or not name:
         raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file; give one")
-    base = path.parent / name
+    base = path.parent / from_home(Path(name))
     chain = (*above, path)
     if base.resolve() in [file.resolve() for file in chain]:
         circle = " -> ".join(map(str, (*chain, base)))
