@@ -30,6 +30,17 @@ def run(
     return int(ended.value.code or 0), shown.out, shown.err
 
 
+def test_a_path_behind_an_equals_sign_may_begin_in_the_home_folder(
+    vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells leave `--out=~/x` as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert vatrack("config", "--set=seed=3", "--out=~/all.yaml")[0] == 0
+    assert vatrack("config", "--config=~/all.yaml", "--out=b.yaml")[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.yaml", "b.yaml"]
+
+
 @pytest.fixture
 def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     return lambda *arguments: run(capsys, monkeypatch, *arguments)

@@ -151,8 +151,8 @@ class _Job:
         begin = time.perf_counter()
         with (
             StopSignals("completing the results up to this frame") as stop,
-            self._alone(),
             Reader(self.source, self.settings.selection, exact_rate(self.settings.rate)) as reader,
+            self._alone(),
         ):
             self._warn(reader.properties)
             with atomic_directory(self.folder) as temporary:
