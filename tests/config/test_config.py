@@ -153,6 +153,22 @@ def test_a_config_does_not_change() -> None:
         Config().training.epochs = 3  # type: ignore[misc]
 
 
+def test_a_path_may_begin_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder called ~ would be made, and `rm -r ~` would not remove that one."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "base.yaml").write_text("results: ~/all\ndataset: {raw: ~/raw}\n")
+    mine = tmp_path / "other" / "mine.yaml"
+    mine.parent.mkdir()
+    mine.write_text("extends: ~/base.yaml\ntraining: {weights: {resnet18: ~/w.pth}}\n")
+    config = load_config(mine)
+    assert (config.results, config.dataset.raw) == (tmp_path / "all", tmp_path / "raw")
+    assert config.start_file(Backbone.RESNET18) == tmp_path / "w.pth"
+    other = Path("~no_such_user/x")
+    assert load_config(mine, f"results={other}").results == other
+
+
 def test_files_come_back_as_they_were(tmp_path: Path) -> None:
     config = parsed(dataset={"name": "x", "raw": "some/where"}, input={"image_scale": [64, 48]})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))

@@ -157,6 +157,8 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
         ("blank.txt", "blank.txt: contains no paths"),
         ("both.txt", "both.txt: line 2: clip/images: is a folder among files; list folders of fra"),
         ("inside.txt", "clip: contains no frames; give clip/images"),
+        ("", "^a source is empty"),  # "$VIDEO", which is not set
+        ("x" * 300, "x: no such file or folder; check the path"),
         ("run", r"^run: is a run folder, and its images are no frames; give a video or a folder"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import get_args
 
 from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
-from vatrack.common.arguments import check_score, check_type, make_plain, several
+from vatrack.common.arguments import check_flag, check_score, check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
@@ -57,6 +57,8 @@ class TrackSettings:
         exact_rate(self.rate)
         check_type("selection", self.selection, Selection)
         check_type("draw", self.draw, DrawSettings)
+        for name in ("overlay", "sound", "masks", "crops", "show", "overwrite"):
+            check_flag(name, getattr(self, name))
         if self.classes is not None:
             object.__setattr__(self, "classes", several("classes", self.classes, str))
         for name, value, known in (

@@ -54,6 +54,13 @@ def check_number(what: str, value: Any) -> None:
     check_type(what, value, Real)
 
 
+def check_flag(what: str, value: Any) -> None:
+    """Raises InputError where a value is neither True nor False: words like "no" would count as
+    True."""
+    if type(value).__name__ not in ("bool", "bool_"):  # Python's and NumPy's
+        raise InputError(f"{what}: is {_shown(value)}; it must be True or False")
+
+
 def as_path(what: str, value: Any) -> Path:
     """The path of a file or folder; raises InputError where the value is none."""
     check_type(what, value, str, os.PathLike)

@@ -18,6 +18,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.paths import real
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
+from vatrack.config.base import from_home
 from vatrack.config.renamed import with_new_names
 
 EXTENDS = "extends"
@@ -51,7 +52,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
     name = own.pop(EXTENDS)
     if not isinstance(name, str) or not name:
         raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file; give one")
-    base = path.parent / name
+    base = path.parent / from_home(Path(name))
     chain = (*above, path)
     if real(base) in map(real, chain):
         circle = " -> ".join(map(str, (*chain, base)))

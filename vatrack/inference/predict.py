@@ -8,13 +8,14 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vatrack.common.allocator import keep_memory
-from vatrack.common.arguments import as_path
+from vatrack.common.arguments import as_path, check_type
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
@@ -111,6 +112,9 @@ def predict_files(
             those of the file.
         BrokenProcessPool: one of several processes was killed.
     """
+    check_type("run", run, RunConfig)
+    if processes is not None:
+        check_type("processes", processes, Integral)
     checkpoint, ground_truth = (
         as_path("checkpoint", checkpoint), as_path("ground_truth", ground_truth)
     )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vatrack.common.allocator import keep_memory
-from vatrack.common.arguments import as_path
+from vatrack.common.arguments import as_path, check_type
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import ConfigError
@@ -109,6 +109,7 @@ def train(
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
     """
+    check_type("run", run, RunConfig)
     annotations, images = as_path("annotations", annotations), as_path("images", images)
     out = as_path("out", out)
     folder = RunFolder(out)
