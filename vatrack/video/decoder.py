@@ -250,7 +250,7 @@ class Decoder:
 def _orientation(frame: av.video.frame.VideoFrame) -> tuple[int, bool]:
     """Quarter turns counter-clockwise that make a frame upright, and whether left and right are to
     be exchanged before. (FFmpeg's own angle takes a mirror for a half turn.)"""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
     (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3).tolist()
