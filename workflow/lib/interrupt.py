@@ -13,7 +13,7 @@ from vatrack.jobs.local import descendants
 
 PROBE_SECONDS = 0.5
 STOPPED = "stopped\n"
-STILL = "already stopping: waiting for the running jobs to end; a training saves its state first\n"
+STILL = "already stopping; the running jobs end first (a training here saves its state)\n"
 
 
 class Interrupt:
@@ -46,14 +46,14 @@ class Interrupt:
             )
 
     def _stop(self, number: int, _: FrameType | None) -> None:
+        before, self._came = self._came, True
         if self._probe is None:
             os.write(2, STOPPED.encode())
-        elif self._came:
+        elif before:
             os.write(2, STILL.encode())
             return
         elif not self._reached(self._probe):
             self._pass_on(number)
-        self._came = True
         sys.exit(128 + number)  # to Snakemake's scheduler the same as a KeyboardInterrupt
 
     @staticmethod
