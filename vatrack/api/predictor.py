@@ -103,7 +103,7 @@ class Predictor:
             score: objects with a lower score (0 to 1; default: 0.5) are omitted, but still tracked.
             classes: names of the classes to keep; None: all.
             selection: start, end and step, in seconds and frames.
-            rate: frame rate of sources without times: images, arrays.
+            rate: frames per second of sources without times (images, arrays); None: 25.
             cuts: "detect": hard cuts end all tracks; "none": the video is one shot.
 
         Raises:

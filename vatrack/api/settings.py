@@ -26,11 +26,11 @@ class TrackSettings:
         score: objects below it (0 to 1; default: 0.5) are not written or drawn.
         classes: names, or a single one; None: all.
         selection: start, end and step.
-        rate: frame rate of sources without times.
+        rate: frames per second of sources without times; None: 25.
         cuts: "detect": hard cuts end all tracks; "none": a video is one shot.
         overlay: whether to write a video with the objects.
         draw: what the video shows.
-        encoder: its video encoder.
+        encoder: its video encoder, "openh264", "x264" or "vp9".
         sound: whether to copy the sound.
         masks: whether to save masks as PNG files.
         crops: whether to save cropped objects as PNG files.

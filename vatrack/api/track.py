@@ -63,8 +63,10 @@ def track_videos(
         InputError: a source cannot be read, a setting is wrong, or results already exist.
 
     Example:
+        ```python
         for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked"):
             print(video)
+        ```
     """
     check_type("predictor", predictor, Predictor)
     settings = settings or TrackSettings()
