@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -263,7 +263,8 @@ class Decoder:
 def _orientation(frame: av.video.frame.VideoFrame) -> tuple[int, bool]:
     """Quarter turns counter-clockwise that make a frame upright, and whether left and right are to
     be exchanged before. (FFmpeg's own angle takes a mirror for a half turn.)"""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    known: Any = frame.side_data  # PyAV declares another type
+    data = known.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
     (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3).tolist()
