@@ -104,6 +104,14 @@ def test_a_part_of_a_video_has_the_sound_of_that_part(squares: Predictor, tmp_pa
     assert sound_seconds(tmp_path / "silent/v/overlay.mp4") == 0
 
 
+def test_the_sound_of_joined_recordings(squares: Predictor, tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.ts", 50, container="mpegts", sound=True)
+    source.write_bytes(source.read_bytes() * 2)
+    tracked = run(squares, source, tmp_path / "out")
+    assert times(tracked.folder / "overlay.mp4") == pytest.approx([n / 25 for n in range(100)])
+    assert sound_seconds(tracked.folder / "overlay.mp4") == pytest.approx(3.9, abs=0.3)
+
+
 def test_an_overlay_has_the_pixels_of_its_source(squares: Predictor, tmp_path: Path) -> None:
     source = write_video(tmp_path / "v.mp4", 2, aspect=Fraction(4, 3))
     tracked = run(squares, source, tmp_path / "out")

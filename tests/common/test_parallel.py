@@ -57,6 +57,26 @@ def test_results_come_in_order_whatever_the_number_of_processes(count: int) -> N
     assert left_processes() == []
 
 
+def test_a_script_does_not_run_again_in_its_workers(tmp_path: Path) -> None:
+    """As `vatrack.evaluate(..., processes=2)` at the top level of a script of a user's."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tests.common.test_parallel import counting\n"
+        "from vatrack.common.parallel import ordered_map, ordered_streams\n"
+        "print('begun')\n"
+        "print(list(ordered_map(pow, range(3), 2, 2)))\n"
+        "print(len(list(ordered_streams(counting, '', [1, 2], 2))))\n"
+        "print(__file__.endswith('script.py'), __spec__)\n"
+    )
+    words = [sys.executable, str(script)]
+    ended = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == ["begun", "[0, 1, 4]", "3", "True None"]
+
+
 def test_a_slow_item_is_waited_for() -> None:
     assert list(ordered_map(slow_first, range(20), 2, None)) == list(range(20))
 

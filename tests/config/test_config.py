@@ -88,6 +88,10 @@ def test_the_schema_agrees_with_the_models(path: Path) -> None:
         ),
         ({"methods": ["VATrack"]}, "methods.0: 'VATrack' is not allowed; give 'qdtrack', "),
         ({"dataset": {"name": "../elsewhere"}}, "dataset.name: '../elsewhere' is not of the form "),
+        (
+            {"launcher": {"extra": {"exclude": "n1", "array": "1-10"}}},
+            "launcher.extra: array is not possible: a training is one job, ",
+        ),
         ({"model": {"class_weights": [1.0]}}, "model.class_weights: has 1 weight for 24 classes"),
         (
             {"model": {"norm_groups": 48}},

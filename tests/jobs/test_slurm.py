@@ -73,6 +73,31 @@ def test_a_controller_that_is_away_ends_nothing(squeue: Answer) -> None:
     assert not any(job.over() for _ in range(3))
 
 
+def test_a_long_silence_is_told_until_it_ends(squeue: Answer) -> None:
+    job = SlurmJob("7")
+    squeue("RUNNING|None|n1")
+    job.over()
+    squeue(status=1)
+    news = [job.news for _ in range(slurm.SILENT) if not job.over()]
+    assert news == ["running on n1", "running on n1", "SLURM does not respond to squeue; waiting"]
+    squeue("RUNNING|None|n2")
+    assert not job.over()
+    assert job.news == "running on n2"
+
+
+@pytest.mark.parametrize(
+    ("out", "state"),
+    [
+        ("Welcome to the cluster\nRUNNING|None|n1", "RUNNING"),
+        ("please wait", None),
+        ("PENDING|Resources", None),
+    ],
+)
+def test_other_lines_than_the_answer(squeue: Answer, out: str, state: str | None) -> None:
+    squeue(out)
+    assert SlurmJob("7").ask() == state
+
+
 def test_a_job_that_is_queued_again_is_not_over(squeue: Answer) -> None:
     job = SlurmJob("7")
     for state, over in (

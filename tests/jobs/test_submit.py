@@ -89,6 +89,19 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
     )
 
 
+def test_an_answer_without_a_number_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a command that a cluster has in place of sbatch."""
+    for name, answer in (("sbatch", "sent"), ("srun", ""), ("squeue", "")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {answer}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    told = r'(?s)Could not make sense of sbatch output "sent.*; check sbatch, then run this again$'
+    with pytest.raises(InputError, match=told):
+        run(jobs.report, ("work",), tmp_path / "job", **ON_SLURM)
+
+
 @pytest.mark.parametrize(
     ("launcher", "complaint"),
     [

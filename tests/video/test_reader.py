@@ -326,6 +326,18 @@ def test_frames_of_a_folder(tmp_path: Path) -> None:
     assert numbers(frames) == [1, 3]
 
 
+def test_recordings_that_were_joined(tmp_path: Path) -> None:
+    """With `cat`, as transport streams and the parts of a DVD may be: times begin again."""
+    path = write_video(tmp_path / "v.ts", 50, container="mpegts")
+    path.write_bytes(path.read_bytes() * 2)
+    frames, found = read(path)
+    assert numbers(frames) == [*range(50), *range(50)]
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(100)])
+    (note,) = found.notes
+    assert "its times begin again after 1.96 s, as in joined recordings" in note
+    assert not found.truncated
+
+
 def test_what_of_images_is_not_used_is_told(tmp_path: Path) -> None:
     image = sample_image(0)
     cv2.imwrite(str(tmp_path / "0.png"), image)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -62,7 +63,7 @@ def ordered_map(
     )
 
     def submit(item: T) -> Future[R]:
-        with _signals_afterwards():  # it may start a process
+        with _signals_afterwards(), _main_is_not_read(work):  # it may start a process
             return pool.submit(interruptible, work, item, shared)
 
     with ended, end:
@@ -129,7 +130,7 @@ def ordered_streams(
     """
     workers: list[_Worker[R]] = []
     try:
-        with _signals_afterwards():
+        with _signals_afterwards(), _main_is_not_read(start):
             while len(workers) < min(processes, len(items)):
                 workers.append(_Worker(start, shared))
         waiting: dict[int, deque[R]] = defaultdict(deque)
@@ -181,6 +182,22 @@ def _signals_afterwards() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
         for caught in came:
             signal.raise_signal(caught)
+
+
+@contextmanager
+def _main_is_not_read(work: Callable[..., Any]) -> Iterator[None]:
+    """New processes begin without the user's script: one that does not ask for its `__name__` would
+    run again in each of them, and none would ever start to work."""
+    main: Any = sys.modules["__main__"]
+    if work.__module__ == "__main__":  # it is needed
+        yield
+        return
+    before = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
+    main.__spec__ = main.__file__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(before)
 
 
 class _Worker(Generic[R]):

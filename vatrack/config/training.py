@@ -195,6 +195,10 @@ class RunTrainingConfig(TrainingConfig):
     schedule: RunScheduleConfig
 
 
+# Options of sbatch that would start a training several times, or keep its launcher from seeing it.
+OWN_OPTIONS = ("array", "error", "output", "signal", "wait", "wrap")
+
+
 class LauncherConfig(Frozen):
     """How a training job is started by submitit, and what predictions and evaluations are split
     into."""
@@ -250,6 +254,17 @@ class LauncherConfig(Frozen):
         description="what Ctrl-C does to a SLURM job while waiting for it: cancel it, keep it, or "
         "ask (in a terminal; elsewhere cancel)",
     )
+
+    @field_validator("extra")
+    @classmethod
+    def _one_job_that_is_seen(cls, value: dict[str, str | int]) -> dict[str, str | int]:
+        for option in value:
+            if option.replace("_", "-") in OWN_OPTIONS:
+                raise ValueError(
+                    f"{option} is not possible: a training is one job, which is followed by its "
+                    "log and saves its state at SLURM's signal; remove it"
+                )
+        return value
 
 
 class MlflowConfig(Frozen):

@@ -30,6 +30,7 @@ ENDING = "COMPLETING"
 # Seconds between two questions to SLURM, which serves many.
 SHORTEST_CHECK, LONGEST_CHECK = 2.0, 30.0
 ASK_SECONDS = 60
+SILENT = 3  # questions without an answer, after which that is said
 
 
 def require_slurm(wanted: str, instead: str, *, key: str = "") -> None:
@@ -58,12 +59,20 @@ class SlurmJob:
     def __init__(self, job_id: str) -> None:
         self.id = job_id
         self.news = ""  # what it does, in words
+        self._unanswered = 0  # questions in turn
         self._start = time.monotonic()
         self._next = 0.0
         self._final = ""
 
     def ask(self) -> str | None:
         """The job's state; `GONE` where SLURM has forgotten it, None where it does not answer."""
+        state = self._ask()
+        self._unanswered = self._unanswered + 1 if state is None else 0
+        if self._unanswered >= SILENT:
+            self.news = "SLURM does not respond to squeue; waiting"
+        return state
+
+    def _ask(self) -> str | None:
         try:
             asked = _slurm(
                 "squeue", "--noheader", f"--jobs={self.id}", "--states=all", "--format=%T|%r|%N"
@@ -76,7 +85,12 @@ class SlurmJob:
             return GONE if "Invalid job id" in asked.stderr else None
         if not asked.stdout.strip():
             return GONE
-        state, reason, nodes = asked.stdout.splitlines()[0].strip().split("|", 2)
+        # Some clusters have commands of their own in its place, which print other lines, too.
+        lines = (line.strip().split("|", 2) for line in asked.stdout.splitlines())
+        fields = next((parts for parts in lines if len(parts) == 3), None)
+        if fields is None:
+            return None
+        state, reason, nodes = fields
         why = f" ({reason})" if state == "PENDING" and reason != "None" else ""
         self.news = f"{state.lower()}{f' on {nodes}' if nodes else ''}{why}"
         return state

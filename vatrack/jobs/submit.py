@@ -164,10 +164,8 @@ def _safe_path() -> Iterator[None]:
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[SAFE_PATH]
-        else:
-            os.environ[SAFE_PATH] = before
+        del os.environ[SAFE_PATH]
+        os.environ |= {} if before is None else {SAFE_PATH: before}
 
 
 def _exit_failed() -> None:
@@ -293,6 +291,8 @@ def submit(
         raise ConfigError(
             "launcher", f"{launcher.cluster} refused the job; check this section:\n  {reason}"
         ) from None
+    except submitit.core.utils.FailedSubmissionError as problem:
+        raise InputError(f"{problem!s:.200}; check sbatch, then run this again") from None
     else:
         sys.stderr.write(printed.getvalue())
     finally:

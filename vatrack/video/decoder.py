@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MOST_DAMAGED = 1000  # packets; more is noise, not a video
 HDR = {16: "PQ", 18: "HLG"}  # values of the transfer characteristic
 SEARCH_BACK = (0.0, 1.0, 5.0, 30.0)  # seconds before a time from which its key frame is looked for
+RESTART = 1.0  # seconds; where times fall back by more, another recording begins
 UNSEARCHABLE = ("mpeg",)  # FFmpeg's names of forms in which frames have other times after a jump
 SQUARE = 0.01  # a pixel is called square where its sides differ by no more than this share
 
@@ -163,6 +164,10 @@ class Decoder:
         for frame in decoded:
             self._decoded += 1
             time_s = None if frame.time is None else frame.time - begin
+            if self._last is not None and time_s is not None and time_s < self._last - RESTART:
+                self._note_restart()
+                time_s = self._last + step
+                begin = (frame.time or 0.0) - time_s
             # Times must grow: players and evaluations take them as an order.
             if self._last is not None and (time_s is None or time_s <= self._last):
                 time_s = self._last + (step if time_s is None else 1e-3)
@@ -170,6 +175,14 @@ class Decoder:
             if self._last + step < start_s:
                 continue
             yield self._last, self._upright(frame)
+
+    def _note_restart(self) -> None:
+        known = self.properties
+        if not any("times begin again" in note for note in known.notes):
+            known.notes.append(
+                f"{known.source}: its times begin again after {self._last:.2f} s, as in joined "
+                "recordings; later frames follow there"
+            )
 
     def _seek(self, time_s: float, begin: float) -> Iterator[av.video.frame.VideoFrame]:
         """Frames from a key frame before a time on; all where none is found.
@@ -250,7 +263,8 @@ class Decoder:
 def _orientation(frame: av.video.frame.VideoFrame) -> tuple[int, bool]:
     """Quarter turns counter-clockwise that make a frame upright, and whether left and right are to
     be exchanged before. (FFmpeg's own angle takes a mirror for a half turn.)"""
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    known: Any = frame.side_data  # PyAV declares another type
+    data = known.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
     (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3).tolist()

@@ -232,6 +232,8 @@ class _Sound:
         self._source = container
         self._packets = container.demux(found[0])
         self._next: av.packet.Packet[Any] | None = None
+        self._dts: int | None = None  # of the last packet, and what was added to it
+        self._added = 0
         video = container.streams.video
         first = video[0].start_time if video else None
         zero_s = float(first * video[0].time_base) if first and video[0].time_base else 0.0
@@ -243,7 +245,7 @@ class _Sound:
 
         while self._source is not None:
             try:
-                packet = self._next or next(self._packets, None)
+                packet = self._next or self._read()
             except av.error.FFmpegError:  # the same damage that the frames end with
                 packet = None
             if packet is None or packet.dts is None:
@@ -261,6 +263,19 @@ class _Sound:
             packet.pts, packet.dts = (packet.pts or packet.dts) - shift, packet.dts - shift
             packet.stream = self._stream
             self._target.mux(packet)
+
+    def _read(self) -> av.packet.Packet[Any] | None:
+        """The next packet; where times begin again, as in joined recordings, it follows the last
+        one."""
+        packet = next(self._packets, None)
+        if packet is None or packet.dts is None:
+            return packet
+        if self._dts is not None and packet.dts + self._added <= self._dts:
+            self._added = self._dts + (packet.duration or 1) - packet.dts
+        self._dts = packet.dts + self._added
+        packet.pts = None if packet.pts is None else packet.pts + self._added
+        packet.dts = self._dts
+        return packet
 
     def close(self) -> None:
         """Closes the file that the sound comes from."""
