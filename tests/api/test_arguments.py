@@ -69,6 +69,13 @@ def test_numbers_of_any_kind_are_kept_as_plain_ones(squares: Predictor, tmp_path
     assert (tracked.frames, len(list((tracked.folder / "masks").iterdir()))) == (2, 4)
 
 
+def test_numpy_numbers_are_frame_rates(squares: Any) -> None:
+    for kind in (np.float16, np.float32, np.float64, np.int64):
+        assert V.TrackSettings(rate=kind(25)).rate == 25
+        _, second = squares.track([IMAGE, IMAGE], rate=kind(25))
+        assert second.time_s == 0.04
+
+
 def test_a_member_of_an_enum_counts_as_its_value() -> None:
     class Name(str, Enum):  # noqa: UP042
         """Its members' str() is Name.CAR, unlike that of a StrEnum."""
@@ -96,10 +103,10 @@ WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "settings: is {} (dict); it must be": lambda p, r, f: V.evaluate(f, f, settings={}),
     "path: is [] (list)": lambda p, r, f: next(V.read_predictions([])),
     "checkpoint: is None (NoneType)": lambda p, r, f: V.load(None),
-    "checkpoint: is 1 (int)": lambda p, r, f: V.predict_files(None, 1, f, f, "p.jsonl"),
+    "checkpoint: is 1 (int)": lambda p, r, f: V.predict_files(p.run, 1, f, f, "p.jsonl"),
     "predictions: is [1] (list)": lambda p, r, f: V.export_predictions([1], f, "coco", "o.json"),
     "source: is [1] (list)": lambda p, r, f: V.import_predictions([1], f, "coco", "o.jsonl"),
-    "annotations: is 1 (int)": lambda p, r, f: V.train(None, 1, f, "run"),
+    "annotations: is 1 (int)": lambda p, r, f: V.train(p.run, 1, f, "run"),
     "the config: is 1 (int)": lambda p, r, f: V.load_config(1),
     "the config: is [] (list)": lambda p, r, f: V.load_run_config([]),
     "overrides: is {1} (set)": lambda p, r, f: V.load_config(None, {1}),
@@ -130,6 +137,24 @@ WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "out: is 5 (int)": lambda p, r, f: next(V.track_videos(p, f, 5)),
     "settings: is {'a': 1} (dict)": lambda p, r, f: next(V.track_videos(p, f, "o", {"a": 1})),
     "the score threshold: is 'a' (str)": lambda p, r, f: r.select(score="a"),
+    "predictor: is 'best.pt' (str); it must be a Predictor": lambda p, r, f: next(
+        V.track_videos("best.pt", f, "out")
+    ),
+    "about: is [1] (list)": lambda p, r, f: next(V.track_videos(p, f, "out", about=[1])),
+    "overwrite: is 'no' (str); it must be True or False": lambda p, r, f: V.TrackSettings(
+        overwrite="no"
+    ),
+    "sound: is 1 (int)": lambda p, r, f: V.TrackSettings(sound=1),
+    "half: is 'yes' (str)": lambda p, r, f: V.load(f, half="yes"),
+    "unknown cuts 5; choose from detect, none": lambda p, r, f: V.TrackSettings(cuts=5),
+    "unknown encoder None": lambda p, r, f: V.TrackSettings(encoder=None),
+    "unknown mask type ['amodal']": lambda p, r, f: r.masks(["amodal"]),
+    "unknown method 5": lambda p, r, f: V.load(f, method=5),
+    "run: is None (NoneType); it must be a RunConfig": lambda p, r, f: V.train(None, f, f, "run"),
+    "run: is Config(": lambda p, r, f: V.predict_files(V.Config(), f, f, f, "p.jsonl"),
+    "processes: is '2' (str)": lambda p, r, f: V.predict_files(
+        p.run, f, f, f, "p.jsonl", processes="2"
+    ),
     "class_ids: is True (bool)": lambda p, r, f: r.select(class_ids=True),
     "class_ids: is 'car' (str)": lambda p, r, f: r.select(class_ids="car"),
     "the frame: is list; it must be uint8 [H, W, 3]": lambda p, r, f: r.plot([]),

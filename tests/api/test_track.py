@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,15 @@ def test_a_part_of_a_video_has_the_sound_of_that_part(squares: Predictor, tmp_pa
     assert sound_seconds(tmp_path / "silent/v/overlay.mp4") == 0
 
 
+def test_an_overlay_has_the_pixels_of_its_source(squares: Predictor, tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", 2, aspect=Fraction(4, 3))
+    tracked = run(squares, source, tmp_path / "out")
+    with Reader(find_sources([str(tracked.folder / "overlay.mp4")])[0]) as reader:
+        assert reader.properties.pixel_aspect == Fraction(4, 3)
+    about = yaml.safe_load((tracked.folder / "run.yaml").read_text())
+    assert about["source"]["pixel_aspect"] == pytest.approx(4 / 3)
+
+
 def test_masks_crops_and_no_overlay(squares: Predictor, tmp_path: Path) -> None:
     source = write_video(tmp_path / "v.mp4", 2)
     run(squares, source, tmp_path / "out", overlay=False, masks=True, crops=True)
@@ -134,6 +144,39 @@ def test_results_are_kept_unless_they_may_be_replaced(squares: Predictor, tmp_pa
     with pytest.raises(InputError, match=r"thesis\.tex, which would be lost"):
         run(squares, source, out, overwrite=True)
     assert (out / "v/thesis.tex").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_two_at_once_do_not_replace_each_other(
+    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    first = write_video(tmp_path / "v.mp4", 3)
+    (tmp_path / "b").mkdir()
+    second, out = write_video(tmp_path / "b/v.mp4", 5), tmp_path / "out"
+    write, refused = Outputs.write, []
+
+    def writing(self: Outputs, item: Any) -> None:
+        if item.frame.index == 1:
+            with pytest.raises(InputError, match=r"out/v: another run is tracking there; wait"):
+                run(squares, second, out, overwrite=overwrite)
+            refused.append(1)
+        write(self, item)
+
+    monkeypatch.setattr(Outputs, "write", writing)
+    assert run(squares, first, out).frames == 3
+    assert refused == [1] and left(out) == ["v"]
+
+
+def test_results_that_were_made_while_another_video_was_tracked_are_kept(
+    squares: Predictor, tmp_path: Path
+) -> None:
+    first, second = (write_video(tmp_path / f"{name}.mp4", 2) for name in "ab")
+    videos = track_videos(squares, [first, second], tmp_path / "out")
+    next(videos)
+    before = run(squares, second, tmp_path / "out")
+    with pytest.raises(InputError, match=r"out/b: already has results"):
+        next(videos)
+    assert left(before.folder) == FILES and left(tmp_path / "out") == ["a", "b"]
 
 
 def test_a_source_is_never_replaced(squares: Predictor, tmp_path: Path) -> None:

@@ -22,6 +22,17 @@ from vatrack.config.reference import config_reference
 from vatrack.sailvos.index import build_index
 
 
+def test_a_path_behind_an_equals_sign_may_begin_in_the_home_folder(
+    vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells leave `--out=~/x` as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert vatrack("config", "--set=seed=3", "--out=~/all.yaml")[0] == 0
+    assert vatrack("config", "--config=~/all.yaml", "--out=b.yaml")[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.yaml", "b.yaml"]
+
+
 def test_config_writes_all_keys(vatrack, tmp_path: Path) -> None:
     source, out = tmp_path / "mine.yaml", tmp_path / "out.yaml"
     source.write_text("training: {epochs: 3}\n")

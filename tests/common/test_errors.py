@@ -34,7 +34,7 @@ ADVICE = {
     "INDEX.give", "JOINT.give", "OFFICIAL.give", "STRUCTURE.give",
 }  # fmt: skip
 # Functions that end every message of theirs with advice.
-ADVISERS = {"meant()", "unknown()", "why_not()", "with_fix()"}
+ADVISERS = {"meant()", "next_step()", "unknown()", "why_not()", "with_fix()"}
 # Where messages are only passed on, or made of parts: the value that they end in.
 FORWARDED = {
     "vatrack/api/evaluate.py": {"problem"},
@@ -232,6 +232,8 @@ def test_what_the_system_says_has_a_fix() -> None:
     assert with_fix(error).startswith("x: permission denied; correct its permissions")
     assert is_of_path(error)
     assert not is_of_path(OSError(errno.ENOSPC, "full")) and not is_of_path(OSError("no number"))
+    error = OSError(errno.ELOOP, os.strerror(errno.ELOOP), "x")
+    assert with_fix(error) == "x: is a broken link; correct or remove it"
     assert with_fix(OSError("odd")) == "odd"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,22 @@ def test_a_config_does_not_change() -> None:
         Config().training.epochs = 3  # type: ignore[misc]
 
 
+def test_a_path_may_begin_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder called ~ would be made, and `rm -r ~` would not remove that one."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "base.yaml").write_text("results: ~/all\ndataset: {raw: ~/raw}\n")
+    mine = tmp_path / "other" / "mine.yaml"
+    mine.parent.mkdir()
+    mine.write_text("extends: ~/base.yaml\ntraining: {weights: {resnet18: ~/w.pth}}\n")
+    config = load_config(mine)
+    assert (config.results, config.dataset.raw) == (tmp_path / "all", tmp_path / "raw")
+    assert config.start_file(Backbone.RESNET18) == tmp_path / "w.pth"
+    other = Path("~no_such_user/x")
+    assert load_config(mine, f"results={other}").results == other
+
+
 def test_files_come_back_as_they_were(tmp_path: Path) -> None:
     config = parsed(dataset={"name": "x", "raw": "some/where"}, input={"image_scale": [64, 48]})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
@@ -200,6 +217,10 @@ def test_methods(method: str, masks: tuple[str, ...], form: str) -> None:
     assert (Method(method).masks, Method(method).form) == (masks, form)
 
 
+def _tables_of(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
 def test_the_reference_lists_every_key() -> None:
     def keys(schema: dict[str, Any], models: dict[str, Any], path: str = "") -> set[str]:
         found = set()
@@ -223,6 +244,12 @@ def test_the_reference_lists_every_key() -> None:
     )
     assert "| `model.frozen_stages` | integer from 0 to 4 | `1` |" in text
     assert "| `training.optimizer.clip_norm` | number > 0 or `null` | `null` |" in text
+    # What must be given has no default, and what is cited can be followed.
+    assert "| `dataset.archives[].path` | path | required |" in text
+    assert "| `dataset.archives[].size` | integer > 0 or `null` | `null` |" in text
+    assert "[quirk D12](specification.md#quirk-d12)" in text and "docs/" not in _tables_of(text)
+    abouts = re.findall(r"^## .*\n\n([^|]+?)\n\n", text, re.MULTILINE)
+    assert len(abouts) > 20 and all(re.match(r"[A-Z](.|\n)*\.$", about) for about in abouts)
 
 
 @pytest.mark.parametrize(

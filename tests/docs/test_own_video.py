@@ -75,7 +75,7 @@ def test_the_folders_are_called_as_the_table_says(
     for source, name in rows:
         found = [each.name for each in find_sources([source])]
         assert found == ([name] if name else ["other", "street"]), source
-    given, names = re.search(r"`vatrack track\n?(.*?)` writes (.*?)\.", section, re.S).groups()
+    given, names = re.search(r"are given:\n`(.*?)` writes (.*?)\.", section, re.S).groups()
     for name in given.split():
         Path(name).parent.mkdir()
         Path(name).touch()

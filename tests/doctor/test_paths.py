@@ -46,7 +46,9 @@ def test_folders(tmp_path: Path) -> None:
     look_at(tmp_path / "a/b", "ok", "a/b (will be created), ")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
     look_at(tmp_path / "file" / "a", "fails", f"{tmp_path}/file is a file", "move it away")
+    look_at(tmp_path / "loop", "fails", f"{tmp_path}/loop is a broken link", "move it away")
 
 
 def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

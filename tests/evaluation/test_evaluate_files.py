@@ -419,6 +419,17 @@ def test_the_ground_truth_of_another_subset_is_named(
             f"{found}: predicted for 3 clips (b__0 to {last}, see inference.yaml), but {truth} has "
             "no clip b__0; give the ground truth of the same subset (train or valid)"
         ]
+    # The same ends, but other cuts between them.
+    for number in (2, 3, 4):
+        recwarn.clear()
+        clips = {"number": number, "first": first, "last": last}
+        write_yaml(beside, {"predictions": found.name, "clips": clips})
+        assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
+        shown = [str(one.message) for one in recwarn if "predicted for" in str(one.message)]
+        assert shown == (number != 3) * [
+            f"{found}: predicted for {number} clips ({first} to {last}, see inference.yaml), but "
+            f"{truth} has 3 clips; predict again if the clips were divided anew"
+        ]
     # With neither end there are most likely none of these clips.
     out = tmp_path / "none.json"
     clips = {"number": 3, "first": "b__0", "last": "b__9"}

@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 from pycocotools import mask as coco_mask
 
-from tests.exchange.exchanged import load, overlapping
+from tests.evaluation.scenes import detection, document, rectangle
+from tests.exchange.exchanged import load, overlapping, write
 from vatrack.common.errors import InputError
 from vatrack.exchange import export_predictions, import_predictions
 
 BOX = {"image_id": 1, "category_id": 1, "score": 1, "bbox": [0, 0, 2, 2]}
-
-
 TRACK = {"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}
-
-
 NO_MOTS = "line 1: not a line of MOTS; write `frame id class height width mask`"
-
-
 NO_MOTCHALLENGE = "line 1: not a line of MOTChallenge; write `frame, id, left"
 
 
@@ -121,3 +116,25 @@ def test_results_of_nothing_are_warned_of(tmp_path: Path, form: Any) -> None:
         f"{source}: contains no predictions, so the file that is written is empty; check the file "
         "if that is not meant"
     ]
+
+
+def test_detections_without_a_track_are_not_joined(tmp_path: Path) -> None:
+    """By id -1, or by the number of their item, which is the id of another one."""
+    truth, _ = write(tmp_path, document([3]), [])
+    boxes, back = tmp_path / "boxes", tmp_path / "back.jsonl"
+    boxes.mkdir()
+    lines = [f"{frame},{track},5,5,9,9,1,1" for frame, track in ((1, -1), (2, -1), (1, 7), (3, 7))]
+    (boxes / "clip__1.txt").write_text("\n".join(lines))
+    notes = import_predictions(boxes, truth, "motchallenge", back).notes
+    assert "detections with id -1 become tracks of one frame" in notes
+    assert [item["track_id"] for item in load(back)] == [-1, -2, 7, 7]
+    mask = detection(1, 1, 0.5, 1, rectangle(0, 0, 9, 9))["amodal"]
+    items: list[dict[str, Any]] = [
+        {"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None] * 3} for _ in "ab"
+    ]
+    for place, item in enumerate(items):
+        item["segmentations"] = [None] * place + [mask] + [None] * (2 - place)
+    for ids, wanted in (({}, [1, 2]), ({"track_id": 1}, [-1, 1])):
+        (tmp_path / "r.json").write_text(json.dumps([items[0], items[1] | ids]))
+        import_predictions(tmp_path / "r.json", truth, "ytvis", back)
+        assert [item["track_id"] for item in load(back)] == wanted

@@ -342,6 +342,8 @@ def test_the_command(results: Path, store: Store, folder: Path) -> None:
 def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no config\.yaml; give a run folder"):
         sync(tmp_path)
+    with pytest.raises(InputError, match=r"gone: no such folder; give a run folder written by"):
+        sync(tmp_path / "gone")
     (tmp_path / "runs").mkdir()
     (tmp_path / "config.yaml").write_text("methods: [vatrack]")
     with pytest.raises(

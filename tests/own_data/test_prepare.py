@@ -192,7 +192,7 @@ BAD = [
     (_set("annotations", "id", 1002), "annotation 1002: id 1002 is not unique", "id-twice"),
     (
         _set("annotations", "amodal_mask", {"size": [96, 128], "counts": [96 * 128]}),
-        "1001: amodal_mask has no pixel in the image; correct or remove it",
+        "1001: amodal_mask has no pixel in the image; correct it, or remove the annotation",
         "mask-empty",
     ),
     (

@@ -98,6 +98,9 @@ def test_broken_frames(tree: Path, mode: str) -> None:
     frame.unlink()
     with pytest.raises(InputError, match=r"b/images/000004\.bmp: no such frame"):
         build(tree, mode)
+    frame.symlink_to(frame.name)
+    with pytest.raises(InputError, match=r"b/images/000004\.bmp: is a broken link, but .* lists"):
+        build(tree, mode)
     left = [".clips.partial", "raw", "structure.json"]
     assert sorted(path.name for path in tree.iterdir()) == left
 
@@ -107,6 +110,12 @@ def test_never_in_place_of_the_raw_frames(tree: Path, out: str) -> None:
     with pytest.raises(InputError, match="contains the raw frames"):
         build_clip_tree(tree / "raw", tree / "structure.json", tree / out, "copy")
     assert len(list((tree / "raw").rglob("*.bmp"))) == 8
+
+
+def test_never_at_a_link_in_a_circle(tree: Path) -> None:
+    (tree / "clips").symlink_to("clips")
+    with pytest.raises(InputError, match=r"clips: is a broken link; choose another name"):
+        build(tree, "copy")
 
 
 def test_never_in_place_of_other_files(tree: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from tests.conftest import TinyData, tiny_config
 from tests.models.small import small_network
 from vatrack.common.errors import InputError
-from vatrack.common.parallel import FEWER, killed
+from vatrack.common.parallel import killed
 from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig, load_run_config
 from vatrack.training.loop import train
@@ -96,10 +96,10 @@ def test_a_validation_without_predictions_names_the_epoch(
 def test_a_killed_process_of_a_validation_is_told_with_its_setting(
     tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise killed(FEWER)
+    def broken(*given: object) -> None:
+        raise killed(str(given[-1]))
 
-    monkeypatch.setattr("vatrack.training.validation.evaluate_inputs", broken)
+    monkeypatch.setattr("vatrack.evaluation.measuring.ordered_map", broken)
     run = _run(tmp_path, epochs=1, validate_from=1)
     told = rf"was killed.*; lower launcher\.cpus \(now {run.launcher.cpus}\)$"
     with pytest.raises(BrokenProcessPool, match=told):
@@ -141,6 +141,7 @@ def test_leftovers_of_an_earlier_training_are_no_candidates(
     for name in ("checkpoints/epoch_01.pt", "validation/epoch_01.json"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("{}")
+    (tmp_path / "environment.json").touch()  # what tells the folder of a training
     train(_run(tmp_path), tiny_data.annotations, tiny_data.images, tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch_02.pt"]
     assert [path.name for path in (tmp_path / "validation").iterdir()] == ["epoch_02.json"]

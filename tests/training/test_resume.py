@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import IO, Any
 
@@ -249,7 +250,7 @@ def test_files_that_changed_in_place_are_those_of_another_training(
 
     def recovery(*, older: bool = False) -> Recovery:
         dataset, alone = pairs_of(file), Processes(torch.device("cpu"))
-        identity = _identity(run, dataset, alone)
+        identity = _identity(run, dataset, tmp_path / "valid", alone)
         if older:
             identity = {name: identity[name] for name in ("recipe", "data")}
         return Recovery(folder, identity, run.training, alone, StopSignals(""))
@@ -271,6 +272,46 @@ def test_files_that_changed_in_place_are_those_of_another_training(
     words = {"annotations": "the data", "weights": "the content of training.weights"}[changed]
     assert f"the existing training differs in {words}; starting" in caplog.text
     assert (folder.path / "complete_1" / "training.json").exists()
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_path: Path) -> None:
+    """It is the same training, but its epochs cannot be compared."""
+    dataset, valid = pairs_of(write_clip(tmp_path, [annotation(0, 0, 1)])), tmp_path / "valid"
+    alone, folder, run = (
+        Processes(torch.device("cpu")),
+        RunFolder(tmp_path / "run"),
+        config(tmp_path),
+    )
+    folder.validations.mkdir(parents=True)
+    folder.validation(1).write_text("{}")
+    valid.mkdir()
+
+    def found(run: RunConfig) -> Any:
+        identity = _identity(run, dataset, valid, alone)
+        recovery = Recovery(folder, identity, run.training, alone, StopSignals(""))
+        return recovery.complete() if complete else recovery.find_state()
+
+    def write(text: str) -> None:
+        (valid / "video_amodal.json").write_text(text)
+
+    write("1")
+    identity = _identity(run, dataset, valid, alone)
+    if complete:
+        summary = {"epochs": 1, "iterations": 1, "seconds": 1.0}
+        folder.finish(summary | {"identity": identity})
+    else:
+        save_state(folder.state, {"identity": identity})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert found(run) is not None
+    write("2")
+    with pytest.warns(UserWarning, match=r"with another validation set than .* remove .*run$"):
+        assert found(run) is not None
+    write("1")
+    other = run.evaluation.model_copy(update={"detection_area": "mask"})
+    with pytest.warns(UserWarning, match="with another evaluation than the present one"):
+        assert found(run.model_copy(update={"evaluation": other})) is not None
 
 
 def test_a_training_that_has_begun_needs_no_start_weights(

@@ -58,12 +58,13 @@ def frame_is_a_lost_link(s: Set) -> None:
     s.frame().symlink_to(s.raw / "nowhere.bmp")
 
 
-@spoils("folder-plain")
-def link_in_a_circle_beside_the_videos(s: Set) -> None:
-    (s.raw / "loop").symlink_to("loop")
+@spoils()
+def broken_links_beside_the_videos(s: Set) -> None:
+    for name in ("loop", "gone"):
+        (s.raw / name).symlink_to("loop")
 
 
-@spoils("folder-unreadable")
+@spoils("folder-missing")
 def links_in_a_circle_for_folders(s: Set) -> None:
     for folder in (s.images, s.raw / "mini_train_001"):
         shutil.rmtree(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,26 @@ def test_missing_inputs_are_told_before_anything_is_looked_at(
     assert (code, errors.startswith(f"vatrack: error: {none}: no such file; ")) == (2, True)
 
 
+def test_a_closed_folder_is_told_with_all_other_problems(
+    vatrack: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read everything, so the system's refusal is played."""
+    own, is_dir = write_own(tmp_path / "own"), Path.is_dir
+
+    def refuse(path: Path, **named: Any) -> bool:
+        if path == own / "frames":
+            raise PermissionError(13, "Permission denied")
+        return is_dir(path, **named)
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    code, _, errors = vatrack("validate", "--joint", own / "no.json", "--images", own / "frames")
+    told = f"{own / 'frames'}: cannot be read (Permission denied); correct its permissions"
+    assert (code, errors) == (
+        2,
+        f"vatrack: error: {told}\n{own / 'no.json'}: no such file; check the path\n",
+    )
+
+
 def test_options_win_over_the_config(command: Command, mini_set: Set, tmp_path: Path) -> None:
     mini_set.annotation["area"] += 1
     mini_set.annotation["occlude_rate"] = (
@@ -166,8 +187,8 @@ def test_the_masks_are_compared_with_the_methods_of_a_config(
     config = tmp_path / "own.yaml"
     config.write_text("methods: [qdtrack, amodaltrack]\ndataset: {classes: data}\n")
     for chosen, problems in (
-        (("--config", config), "method-masks  2 methods of the config need masks"),
-        (("--set", "methods=[vatrack-2bbox]"), "method-masks  2 methods"),
+        (("--config", config), "method-masks  2 annotation files lack masks that "),
+        (("--set", "methods=[vatrack-2bbox]"), "method-masks  2 annotation files lack "),
         (("--config", config, "--set", "methods=[qdtrack]"), ""),
     ):
         code, shown, errors = vatrack("validate", *given, *chosen)
@@ -221,6 +242,11 @@ def test_a_joint_file_given_twice_is_refused(vatrack: Command, tmp_path: Path) -
         2,
         f"vatrack: error: --joint {again}: is given twice; give each file once\n",
     )
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    lost = ("--joint", tmp_path / "loop.json", "--images", own / "frames")
+    code, _, errors = vatrack("validate", *lost)
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {tmp_path / 'loop.json'}: is a broken link; ")
 
 
 def test_the_report_never_replaces_annotations(

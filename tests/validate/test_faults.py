@@ -37,7 +37,7 @@ OF_JOINT_SETS = {"video-frameless", "tracks-unknown", "frame-in-both"} | {
     "mask-missing",
     "method-masks",
 }
-UNREADABLE = {"frame-unreadable"}
+UNREADABLE = {"frame-unreadable", "folder-unreadable"}
 
 
 def test_every_code_has_its_test() -> None:

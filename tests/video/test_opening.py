@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 from tests.video.test_reader import read
 from tests.video.videos import write_sound, write_video
 from vatrack.common.errors import InputError
-from vatrack.video.opening import import_av
+from vatrack.video.opening import import_av, open_container
+from vatrack.video.sources import Source
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,15 @@ def test_what_is_no_video(tmp_path: Path, name: str, content: bytes, message: st
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
+
+
+def test_a_pipe_or_a_device_is_no_empty_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.mp4")
+    for path in (tmp_path / "v.mp4", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is a pipe or a device, not a video file; save its"):
+            read(path)
+    with pytest.raises(InputError, match=r"not a video file; give the camera's number, 97$"):
+        open_container(Source("video97", "file", "/dev/video97"))
 
 
 def test_a_broken_pyav_is_not_called_missing(

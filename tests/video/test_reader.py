@@ -12,8 +12,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.video.videos import number_of, sample_image, served, turn, write_video
+from tests.video.videos import number_of, sample_image, served, set_matrix, turn, write_video
 from vatrack.common.errors import InputError
 from vatrack.video.frames import Properties, Selection, VideoFrame
 from vatrack.video.reader import Reader
@@ -62,6 +63,9 @@ def test_the_rotation_flag_is_obeyed(tmp_path: Path, degrees: int) -> None:
         ("v.mov", {"codec": "png", "form": "rgba"}, "alpha channel is ignored"),
         ("v.avi", {"codec": "mjpeg", "form": "yuvj420p", "container": "avi"}, None),
         ("v.ts", {"container": "mpegts"}, None),
+        # Forms in which streams are found late: PyAV could crash.
+        ("v.flv", {"codec": "flv"}, None),
+        ("v.mpg", {"codec": "mpeg2video"}, None),
         ("v.webm", {"codec": "libvpx-vp9"}, None),
         ("v.webm", {"codec": "libvpx-vp9", "form": "yuva420p"}, "alpha channel is ignored"),
     ],
@@ -77,6 +81,36 @@ def test_forms_of_video(tmp_path: Path, name: str, settings: dict, note: str | N
     else:
         (line,) = found.notes
         assert re.search(note, line)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turned"),
+    [
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda image: np.rot90(image, 2).transpose(1, 0, 2)),
+        ((0.01, 1, -1, 0.01), lambda image: np.rot90(image, 3)),  # to the nearest quarter
+    ],
+)
+def test_a_mirrored_frame_is_no_turned_one(tmp_path: Path, matrix: Any, turned: Any) -> None:
+    path = write_video(tmp_path / "v.mp4", 2)
+    set_matrix(path, *matrix)
+    frames, found = read(path)
+    upright = turned(sample_image(0))
+    assert frames[0].image.shape == upright.shape == (found.height, found.width, 3)
+    assert np.abs(frames[0].image.astype(int) - upright).mean() < 6
+    assert found.notes == []
+
+
+@pytest.mark.parametrize(("degrees", "aspect"), [(0, Fraction(2)), (90, Fraction(1, 2))])
+def test_pixels_that_are_not_square(tmp_path: Path, degrees: int, aspect: Fraction) -> None:
+    path = write_video(tmp_path / "v.mp4", 2, aspect=Fraction(2))
+    turn(path, degrees)
+    _, found = read(path)
+    assert found.pixel_aspect == aspect
+    (note,) = found.notes
+    assert f"not square ({aspect.numerator}:{aspect.denominator}); frames are used as" in note
 
 
 def test_one_frame(tmp_path: Path) -> None:
@@ -103,6 +137,29 @@ def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> N
     assert [frame.index for frame in frames] == [n - expected[0] for n in expected]
     assert guess is not None
     assert abs(guess - len(expected)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("v.ts", {}),  # a jump leads behind the frame
+        ("v.h264", {}),  # no times in it
+        ("v.mpg", {"codec": "mpeg2video"}),  # other times after a jump
+        ("v.mp4", {"codec": "mpeg4", "options": {"g": "20", "bf": "2"}}),  # needs an earlier frame
+        ("v.mkv", {"options": {"g": "30", "bf": "3"}}),
+    ],
+)
+def test_a_start_time_leads_to_the_same_frames_in_every_form(
+    tmp_path: Path, name: str, settings: dict
+) -> None:
+    path = write_video(tmp_path / name, 100, **settings)
+    whole = [(frame.time_s, number_of(frame.image)) for frame in read(path)[0]]
+    assert [number for _, number in whole] == list(range(100))
+    for start_s in (1.5, 2.0, 2.02, 3.3):
+        frames, found = read(path, Selection(start_s))
+        given = [(frame.time_s, number_of(frame.image)) for frame in frames]
+        assert given == [item for item in whole if item[0] >= start_s]
+        assert (found.truncated, found.notes) == (False, [])
 
 
 @pytest.mark.parametrize(
@@ -239,6 +296,11 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
     assert number_of(frames[-1].image) == 59
     times = [frame.time_s for frame in frames]
     assert times == sorted(set(times))
+    frames, found = read(path, Selection(stop_s=2.0))  # it is told there, too
+    assert found.truncated and 0 < len(frames) < 50
+    assert f"using the {len(frames)} frames that could be read" in found.notes[-1]
+    frames, found = read(path, Selection(stop_s=0.4))
+    assert (len(frames), found.truncated, found.notes) == (10, False, [])
 
 
 def test_the_claimed_number_of_frames_is_a_hint(tmp_path: Path) -> None:
@@ -262,6 +324,25 @@ def test_frames_of_a_folder(tmp_path: Path) -> None:
     assert found.count_header == 4
     frames, _ = read(tmp_path, Selection(start_s=0.1, step=2), Fraction(10))
     assert numbers(frames) == [1, 3]
+
+
+def test_what_of_images_is_not_used_is_told(tmp_path: Path) -> None:
+    image = sample_image(0)
+    cv2.imwrite(str(tmp_path / "0.png"), image)
+    cv2.imwrite(str(tmp_path / "1.png"), image.astype(np.uint16) * 257)
+    for number in (2, 3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.dstack([image, image[..., 0]]))
+    flag = Image.Exif()
+    flag[0x112] = 6
+    Image.fromarray(image).save(tmp_path / "4.jpg", exif=flag)
+    frames, found = read(tmp_path)
+    assert {frame.image.shape for frame in frames} == {image.shape}
+    told = [note.removeprefix(f"{tmp_path}/") for note in found.notes]
+    assert [note[:32] for note in told] == [
+        "1.png: only the upper 8 bits of ",
+        "2.png: its alpha channel is igno",
+        "4.jpg: its orientation flag is i",
+    ]
 
 
 def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:

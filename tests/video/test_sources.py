@@ -125,6 +125,7 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
     ("word", "message"),
     [
         ("nothing.mp4", "nothing.mp4: no such file or folder"),
+        ("loop", "loop: is a broken link; check the path"),
         ("*.avi", r"\*\.avi: no file matches"),
         (
             "empty",
@@ -156,6 +157,8 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
         ("blank.txt", "blank.txt: contains no paths"),
         ("both.txt", "both.txt: line 2: clip/images: is a folder among files; list folders of fra"),
         ("inside.txt", "clip: contains no frames; give clip/images"),
+        ("", "^a source is empty"),  # "$VIDEO", which is not set
+        ("x" * 300, "x: no such file or folder; check the path"),
         ("run", r"^run: is a run folder, and its images are no frames; give a video or a folder"),
     ],
 )
@@ -164,6 +167,7 @@ def test_what_names_no_video(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
+    Path("loop").symlink_to("loop")
     for folder in ("clip/images", "clip/.hidden", "clips/a/images", "clips/b/images"):
         frames(Path(folder), "1.jpg")
     Path("clip/info.json").touch()

@@ -45,6 +45,20 @@ def test_times_sizes_and_form(tmp_path: Path, encoder: Encoder) -> None:
     assert data.index(b"moov") < data.index(b"mdat")
 
 
+@pytest.mark.parametrize("encoder", ["openh264", "x264", "vp9"])
+def test_times_that_are_nearer_than_the_file_can_tell(tmp_path: Path, encoder: Encoder) -> None:
+    path = tmp_path / "v.mp4"
+    write(path, [0.0, 4e-6, 8e-6, 1.2e-5], encoder=encoder)
+    assert numbers(read(path)[0]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("encoder", ["openh264", "x264", "vp9"])
+def test_pixels_that_are_not_square(tmp_path: Path, encoder: Encoder) -> None:
+    path = tmp_path / "v.mp4"
+    write(path, [0.0, 0.04], encoder=encoder, pixel_aspect=Fraction(16, 11))
+    assert read(path)[1].pixel_aspect == Fraction(16, 11)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (16, 300), (2200, 4200)])
 def test_extreme_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     """What OpenH264 refuses, VP9 takes."""

@@ -46,6 +46,8 @@ def write_video(
     front: bool = False,
     colours: int | None = None,
     last_s: float | None = None,
+    options: dict[str, str] | None = None,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Writes a video with a frame at each time (or at 25 frames a second).
 
@@ -53,20 +55,21 @@ def write_video(
         form: FFmpeg's pixel format; `front`: the index stands before the frames.
         colours: number of the transfer characteristic.
         last_s: how long the last frame is shown; None: as the others.
+        options: of the encoder; `aspect`: width over height of a pixel.
     """
     if isinstance(times, int):
         times = [number / 25 for number in range(times)]
-    options = {"movflags": "faststart"} if front else {}
-    with av.open(str(path), "w", format=container, options=options) as out:
+    flags = {"movflags": "faststart"} if front else {}
+    with av.open(str(path), "w", format=container, options=flags) as out:
         stream: Any = out.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = *size, form
-        if codec == "libx264":
-            stream.options = {"g": "10", "bf": "0"}
+        stream.options = options or ({"g": "10", "bf": "0"} if codec == "libx264" else {})
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if colours is not None:
             stream.codec_context.color_trc = colours
-        if container != "avi":
-            stream.codec_context.time_base = BASE
-        base = stream.codec_context.time_base if container != "avi" else Fraction(1, 25)
+        base = Fraction(1, 25) if container == "avi" or "mpeg" in codec or codec == "flv" else BASE
+        stream.codec_context.time_base = base
         heard: Any = out.add_stream("aac", rate=8000) if sound else None
         if heard:
             heard.layout = "mono"
@@ -105,7 +108,16 @@ def write_sound(path: Path) -> Path:
 def turn(path: Path, degrees: int) -> None:
     """Sets the rotation flag of an MP4 file: players turn it clockwise by 0, 90, 180 or 270."""
     matrix = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[degrees]
-    a, b, c, d = (65536 * value for value in matrix)
+    set_matrix(path, *matrix)
+
+
+def set_matrix(path: Path, *values: float) -> None:
+    """Sets what players do to the frames of an MP4 file: a point x, y is shown at ax + cy, bx + dy.
+
+    Args:
+        values: a, b, c, d.
+    """
+    a, b, c, d = (round(65536 * value) for value in values)
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 44
     data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)

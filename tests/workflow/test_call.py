@@ -119,6 +119,9 @@ def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "mini"):
         with pytest.raises(InputError, match=r"results: .*file is a file, not a folder; choose"):
             check_results(folder)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"results: .*loop is a broken link; choose"):
+        check_results(tmp_path / "loop")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from vatrack.common.errors import InputError
@@ -56,7 +59,8 @@ def test_entries_may_share_a_section() -> None:
 def test_unknown_names_are_refused_with_the_nearest(tmp_path: object) -> None:
     def check(option: str, *names: str) -> None:
         words = arguments(["snakemake", option, *names] if option else ["snakemake", *names])
-        check_names(words, ["train", "evaluate"], lambda name: name.startswith("results/"))
+        rules = {"train": True, "evaluate": True, "report": False}
+        check_names(words, rules, lambda name: name.startswith("results/"))
 
     for name in ("train", "results/a.json", str(tmp_path)):
         check("--until", name)
@@ -67,3 +71,20 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: object) -> None:
         check("", "repotr")
     with pytest.raises(InputError, match=r"^--set-threads results/a\.json: no such rule; list"):
         check("--set-threads", "results/a.json=1")
+    check("", "report")
+    with pytest.raises(InputError, match=r"^train: this rule has a job .*; write --until train "):
+        check("", "train")
+
+
+def test_a_file_is_called_as_the_workflow_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake would find nothing to do for the other name of a file that is there."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.json").touch()
+    absolute = str(tmp_path / "a.json")
+    for given, known in (("a.json", absolute), (absolute, "a.json")):
+        check_names(arguments(["snakemake", known]), {}, {known}.__contains__)
+        told = f"^{re.escape(f'{given}: the workflow calls this file {known}')}; give it so$"
+        with pytest.raises(InputError, match=told):
+            check_names(arguments(["snakemake", given]), {}, {known}.__contains__)

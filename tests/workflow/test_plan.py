@@ -221,6 +221,21 @@ def test_a_config_may_extend_another_one(tmp_path: Path) -> None:
         Workflow(tmp_path, {"extends": "nothing.yaml"}).plan()
 
 
+def test_a_file_in_an_absolute_results_folder_is_a_target(tmp_path: Path) -> None:
+    """Before it exists, too."""
+    words = ["-n", "-s", str(SNAKEFILE), "--config", f"results={tmp_path / 'here'}", "--"]
+    ended = snakemake([*words, str(tmp_path / "here/mini/index.json")], tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"^index +1$", ended.stdout, re.MULTILINE)
+
+
+def test_a_run_that_the_config_does_not_have_is_named(tmp_path: Path) -> None:
+    target = "results/mini/runs/qdtrack__resnet18/metrics.json"
+    told = r"qdtrack__resnet18: no run of this config \(vatrack__resnet18\); give one of these, or"
+    with pytest.raises(SystemExit, match=told):
+        Workflow(tmp_path, RANDOM).plan(target)
+
+
 def test_another_working_folder(tmp_path: Path) -> None:
     """The default config and the default profile are found beside the Snakefile."""
     words = ["-n", "-s", str(SNAKEFILE), "-d", "work"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vatrack.api.choices import check_network
 from vatrack.api.predictor import Predictor
-from vatrack.common.arguments import as_path
+from vatrack.common.arguments import as_path, check_flag
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method
@@ -57,6 +57,7 @@ def load(
             setting is wrong.
     """
     path = file_of_run(as_path("checkpoint", checkpoint), "best_checkpoint")
+    check_flag("half", half)
     loaded = _read(path, *check_network(method, backbone, largest_side), key)
     run = loaded.run(loaded.settings(path))
     if largest_side is not None:

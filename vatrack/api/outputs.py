@@ -84,6 +84,7 @@ class Outputs:
             encoder=self.settings.encoder,
             sound=Path(self.source.address) if sound else None,
             start_s=selection.start_s,
+            pixel_aspect=self.found.pixel_aspect,
             shown=self.source.shown,
         )
         writer.sound_stop_s = selection.stop_s

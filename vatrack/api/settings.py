@@ -9,10 +9,9 @@ from typing import get_args
 
 from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
-from vatrack.common.arguments import check_type, make_plain, several
+from vatrack.common.arguments import check_flag, check_score, check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection
@@ -24,7 +23,7 @@ class TrackSettings:
     """Settings for tracking videos.
 
     Attributes:
-        score: objects below it are not written or drawn.
+        score: objects below it (0 to 1; default: 0.5) are not written or drawn.
         classes: names, or a single one; None: all.
         selection: start, end and step.
         rate: frame rate of sources without times.
@@ -58,6 +57,8 @@ class TrackSettings:
         exact_rate(self.rate)
         check_type("selection", self.selection, Selection)
         check_type("draw", self.draw, DrawSettings)
+        for name in ("overlay", "sound", "masks", "crops", "show", "overwrite"):
+            check_flag(name, getattr(self, name))
         if self.classes is not None:
             object.__setattr__(self, "classes", several("classes", self.classes, str))
         for name, value, known in (

@@ -6,8 +6,8 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from numbers import Integral
 from pathlib import Path
@@ -23,6 +23,8 @@ from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, check_target, refuse_other_files, write_yaml
+from vatrack.common.locks import only_run
+from vatrack.common.paths import real
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
@@ -64,6 +66,7 @@ def track_videos(
         for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked"):
             print(video)
     """
+    check_type("predictor", predictor, Predictor)
     settings = settings or TrackSettings()
     check_type("settings", settings, TrackSettings)
     wanted = None if settings.classes is None else predictor.class_ids(settings.classes)
@@ -77,7 +80,9 @@ def track_videos(
         )
     if settings.show:
         check_display()
-    return _track_all(predictor, found, out, settings, wanted, about or {})
+    about = about or {}
+    check_type("about", about, Mapping)
+    return _track_all(predictor, found, out, settings, wanted, about)
 
 
 def _track_all(
@@ -120,7 +125,7 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         refuse_other_files(folder, lambda path: path.parts[0] in NAMES)
         for other in sources:
             for file in (Path(other.address), *other.files):
-                if folder.resolve() in file.resolve().parents:
+                if real(folder) in real(file).parents:
                     raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
 
 
@@ -148,6 +153,7 @@ class _Job:
         with (
             StopSignals("completing the results up to this frame") as stop,
             Reader(self.source, self.settings.selection, exact_rate(self.settings.rate)) as reader,
+            self._alone(),
         ):
             self._warn(reader.properties)
             with atomic_directory(self.folder) as temporary:
@@ -173,6 +179,18 @@ class _Job:
             logger.warning("%s\nstopped; results so far are complete", tracked)
             stop.obey(stop.requested)
         return tracked
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes this folder meanwhile, or has done so since it was looked at."""
+        lock = self.folder.with_name(f".{self.folder.name}.lock")
+        check_target(self.folder, folder=True, beside=True)
+        with only_run(lock, self.folder, "tracking"):
+            try:
+                _check_folders([self.source], self.folder.parent, self.settings)
+                yield
+            finally:
+                lock.rmdir()
 
     def _warn(self, found: Properties) -> None:
         """Logs the notes that are new."""
@@ -241,7 +259,8 @@ class _Job:
         run = self.predictor.run.model_dump(
             mode="json", include={"method", "backbone", "model", "inference", "input", "compute"}
         )
-        source = asdict(found) | {"rate": float(found.rate)}
+        source = asdict(found)
+        source |= {key: float(source[key]) for key in ("rate", "pixel_aspect")}
         if self.source.files:
             source["files"] = [str(file) for file in self.source.files[:MOST_LISTED]]
         write_yaml(

@@ -15,7 +15,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vatrack import __version__
 from vatrack.cli import (
     clips,
     evaluation,
@@ -41,6 +40,7 @@ from vatrack.common.extras import install_hint
 from vatrack.common.files import require_ending, require_json, write_json, write_text, write_yaml
 from vatrack.common.value_files import parse_json
 from vatrack.config import config_of, json_schema, load_config
+from vatrack.version import __version__
 
 app = typer.Typer(
     name="vatrack",

@@ -19,8 +19,9 @@ from vatrack.cli.options import (
 )
 from vatrack.cli.parsing import Unless
 from vatrack.common.errors import InputError
-from vatrack.common.files import same_file, write_yaml
+from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
+from vatrack.common.paths import same_file
 from vatrack.common.shards import parse_shard
 from vatrack.config import load_config
 from vatrack.config.file_classes import parse_class_map

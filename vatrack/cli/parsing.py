@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from vatrack.cli.option_pairs import check_options
 from vatrack.common.similar import did_you_mean, not_a_choice
+from vatrack.config.base import from_home
 from vatrack.config.plain_words import in_plain_words
 
 # Click's, which newer versions of typer have inside.
@@ -39,6 +40,7 @@ class _Helpful:
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Reads the arguments; ends with a message that names all missing options, or nearest
         names of a wrong one."""
+        args[:] = map(_from_home, args)
         given = list(args)
         try:
             rest = super().parse_args(ctx, args)  # type: ignore[misc]
@@ -88,6 +90,14 @@ class _Helpful:
     def _fail_missing(self, ctx: Any, missing: Mapping[Any, str]) -> None:
         told = ", ".join(f"{_shown(param)}{instead}" for param, instead in missing.items())
         ctx.fail(f"Missing: {told}")
+
+
+def _from_home(word: str) -> str:
+    """`--out=~/results` with the home folder, which shells put in only behind a space."""
+    option, _, value = word.partition("=")
+    if option.startswith("--") and value.startswith("~"):
+        return f"{option}={from_home(Path(value))}"
+    return word
 
 
 def _is_given(value: Any) -> bool:

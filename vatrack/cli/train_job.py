@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vatrack.common.errors import ConfigError, show_warnings_plainly
 from vatrack.common.logs import configure
+from vatrack.common.paths import real
 from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, uploading
 from vatrack.jobs.job_file import digest
@@ -75,4 +76,4 @@ def _key(run: RunConfig, annotations: Path, images: Path) -> str:
         (str(path.relative_to(annotations)), path.stat().st_size, path.stat().st_mtime_ns)
         for path in files
     ]
-    return digest(run.recipe(), str(annotations.resolve()), stats, str(images.resolve()))
+    return digest(run.recipe(), str(real(annotations)), stats, str(real(images)))

@@ -20,6 +20,7 @@ BMP = b"BM"
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 RECOPY = "unpack or copy it again"
+PERMIT = "correct its permissions, or those of its folder"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
 HEADER_BYTES = 64  # enough to know a format by
@@ -65,7 +66,8 @@ def bad_image(path: Path, fault: str, text: str) -> BadImage:
 
 def unreadable(path: Path, error: OSError) -> BadImage:
     """A `BadImage` for a file that the operating system does not let us read."""
-    return bad_image(path, "unreadable", f"cannot be read ({error.strerror}); {RECOPY}")
+    fix = PERMIT if isinstance(error, PermissionError) else RECOPY
+    return bad_image(path, "unreadable", f"cannot be read ({error.strerror}); {fix}")
 
 
 @dataclass(frozen=True)

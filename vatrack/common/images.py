@@ -22,6 +22,7 @@ from vatrack.common.image_headers import (
     read_header,
     unreadable,
 )
+from vatrack.common.text_files import no_such
 
 ImageArray = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 # Raw frames are BMP; trees in which they were converted are read just as well.
@@ -56,7 +57,7 @@ def existing_image(path: Path) -> Path:
         raise unreadable(path, error) from None
     if not there:
         fix = RECOPY if named else f"frames must be {ENDINGS} files: correct its name"
-        raise bad_image(path, "missing", f"no such frame; {fix}")
+        raise bad_image(path, "missing", f"{no_such(path, 'frame')}; {fix}")
     read_header(path)  # raises, if it is no image at all
     raise bad_image(path, "format", f"frames must be {ENDINGS} files; correct its name")
 

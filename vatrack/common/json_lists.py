@@ -184,4 +184,5 @@ class _Reader:
         return value
 
     def _refuse(self, constant: str) -> NoReturn:
-        self.stream.fail(f"{constant} is not a JSON number", fix=REPLACE)
+        place = self.stream.find_constant()
+        self.stream.fail(f"{constant} is not a JSON number", place, REPLACE)

@@ -21,6 +21,7 @@ PARSED_TOGETHER = 1 << 18  # bytes of objects that are parsed together
 
 _KEY = re.compile(rb'"[ \t\n\r]*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')  # those in texts are passed over
 # What the end of a file leaves of an escape, number or word; of a text the parser says so.
 _HALF = re.compile(
     r"\\?u?[0-9a-fA-F]{0,4}|-?\.?\d*(?:[eE][+-]?)?|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?"
@@ -209,6 +210,12 @@ class JsonStream:
         rest = self._text[byte - self._start :].strip()
         half = reason.startswith("Unterminated") or _HALF.fullmatch(rest)
         raise JsonFault(reason, byte, self._ended and bool(half), fix)
+
+    def find_constant(self) -> int | None:
+        """Where the first NaN or Infinity in the value that starts here is, in bytes of the
+        file."""
+        found = _CONSTANT.finditer(self._text, self._position)
+        return next((self._start + match.start() for match in found if match[1]), None)
 
     def _check_encoding(self, text: bytes) -> None:
         """Refuses a value whose text, which begins at `begin`, is not UTF-8.

@@ -53,11 +53,11 @@ def meant(name: str, known: Iterable[str], advice: str) -> str:
     return f"{near} Otherwise {advice}" if near else f"; {advice}"
 
 
-def unknown(what: str, name: str, known: Iterable[str], most: int = 30) -> str:
+def unknown(what: str, name: object, known: Iterable[str], most: int = 30) -> str:
     """The sentence that a name is not known, with the nearest names, else with the first `most` of
-    them."""
+    them. Callers in Python may give anything as a name."""
     names = list(known)
-    hint = did_you_mean(name, names) or f"; choose from {few(names, most)}"
+    hint = did_you_mean(str(name), names) or f"; choose from {few(names, most)}"
     return f"unknown {what} {name!r}{hint}"
 
 

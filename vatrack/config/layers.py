@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.paths import real
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
+from vatrack.config.base import from_home
 from vatrack.config.renamed import with_new_names
 
 EXTENDS = "extends"
@@ -50,9 +52,9 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
     name = own.pop(EXTENDS)
     if not isinstance(name, str) or not name:
         raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file; give one")
-    base = path.parent / name
+    base = path.parent / from_home(Path(name))
     chain = (*above, path)
-    if base.resolve() in [file.resolve() for file in chain]:
+    if real(base) in map(real, chain):
         circle = " -> ".join(map(str, (*chain, base)))
         raise InputError(
             f"{path}: {EXTENDS}: files extend each other in a cycle ({circle}); remove one of "

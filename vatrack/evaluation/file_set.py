@@ -17,11 +17,12 @@ from vatrack.common.files import (
     refuse_same_file,
     require_ending,
     require_json,
-    same_file,
     scratch_directory,
 )
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.parallel import FEWER
+from vatrack.common.paths import same_file
 from vatrack.common.shards import Shard
 from vatrack.common.text_files import open_source
 from vatrack.config import EvaluationConfig
@@ -97,7 +98,7 @@ def noted_settings(
         truth: digest of the joint ground truth; `tracks`: those of given per-video ones.
         limit: exclusive occlusion limit of derived tracks; noted where none are given.
     """
-    of_tracks = dict(tracks) or {"video_max_occlusion": limit}
+    of_tracks: Mapping[Any, str | float] = tracks or {"video_max_occlusion": limit}
     return {**switches.model_dump(mode="json"), "ground_truth": {"joint": truth, **of_tracks}}
 
 
@@ -120,8 +121,10 @@ class FileSet:
         """Which of the videos belong to a shard."""
         return shard.slice_of([len(video.head["images"]) for _, video in self.videos])
 
-    def measure(self, processes: int, chosen: slice = slice(None)) -> list[VideoResult]:
-        """The results of all videos, or of some neighbouring ones.
+    def measure(
+        self, processes: int, chosen: slice = slice(None), fewer: str = FEWER
+    ) -> list[VideoResult]:
+        """The results of all videos, or of some neighbouring ones; `fewer`: see `measure_all`.
 
         Raises:
             InputError: see `measure_all`. The first wrong prediction is that of all videos, also
@@ -135,6 +138,7 @@ class FileSet:
             processes,
             self.wrong,
             others=self.videos[:start] + self.videos[stop:],
+            fewer=fewer,
         )
 
 

@@ -19,7 +19,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from vatrack import __version__
 from vatrack.common.counted import counted
 from vatrack.common.files import sha256_of
 from vatrack.common.shards import Shard, complete
@@ -36,6 +35,7 @@ from vatrack.evaluation.file_set import (
 from vatrack.evaluation.io.shard_file import read_record, read_results, write_shard
 from vatrack.evaluation.one_video import Protocol
 from vatrack.evaluation.summary import Evaluated
+from vatrack.version import __version__
 
 # What must be the same in all shards. Everything else follows from it.
 DIFFERS = {

@@ -16,6 +16,7 @@ from typing import Any
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.locks import held
+from vatrack.common.text_files import no_such
 from vatrack.config import RunConfig, load_run_config
 from vatrack.experiments import content
 from vatrack.experiments.client import (
@@ -88,6 +89,10 @@ def run_config(folder: Path) -> RunConfig:
     Raises:
         InputError: there is none, or it is not valid.
     """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: {no_such(folder, 'folder')}; give a run folder written by `vatrack train`"
+        )
     config = RunFolder(folder).config
     if not config.is_file():
         raise InputError(

@@ -207,10 +207,6 @@ class RunFolder:
         Raises:
             InputError: it is missing, or not what a training writes.
         """
-        if self.config.is_file() and not self.training.exists():
-            raise InputError(
-                f"{self.path}: the training is not complete; run the command that started it again"
-            )
         content = read_json(self.training)
         if not isinstance(content, dict) or not _is_summary(content):
             raise InputError(

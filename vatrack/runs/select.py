@@ -22,6 +22,7 @@ from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import next_step
 
 SHOWN = 5  # candidates
 
@@ -117,6 +118,8 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     folder, out = RunFolder(run), Path(out)
     require_json(out, "the choice is")
     check_target(out)
+    if folder.config.is_file() and not folder.training.exists():
+        raise InputError(f"{run}: {next_step(run, 'training')}")
     epochs = folder.read_training()["epochs"]
     if not selection.metric and not folder.config.is_file():
         raise InputError(

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vatrack.common.allocator import keep_memory
-from vatrack.common.arguments import as_path
+from vatrack.common.arguments import as_path, check_type
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import ConfigError
@@ -109,6 +109,7 @@ def train(
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
     """
+    check_type("run", run, RunConfig)
     annotations, images = as_path("annotations", annotations), as_path("images", images)
     out = as_path("out", out)
     folder = RunFolder(out)
@@ -143,7 +144,7 @@ def _train(
             "itself, and the tracking losses are 0"
         )
     batches = _batches(run, dataset, group)
-    identity = _identity(run, dataset, group)
+    identity = _identity(run, dataset, annotations / "valid", group)
     recovery = Recovery(folder, identity, run.training, group, stop)
     if (complete := recovery.complete()) is not None:
         return _result(folder, complete, group, repeated=True)
@@ -201,10 +202,20 @@ def _dataset(run: RunConfig, annotations: Path, images: Path) -> PairDataset:
     return pairs
 
 
-def _identity(run: RunConfig, dataset: PairDataset, group: Processes) -> dict[str, Any]:
-    """What tells a training from others (`same_training`); the first process reads the files."""
-    contents: dict[str, str | None] = {}
+def _identity(
+    run: RunConfig, dataset: PairDataset, valid: Path, group: Processes
+) -> dict[str, Any]:
+    """What tells a training from others (`same_training`), and what epochs are validated with; the
+    first process reads the files."""
+    contents: dict[str, Any] = {}
     if group.first:
+        names = ["joint", *(f"video_{name}" for name in run.method.masks)]
+        files = [valid / f"{name}.json" for name in names]
+        contents["valid"] = {
+            "validation set": [sha256_of(file) for file in files if file.is_file()],
+            "inference": run.inference.model_dump(mode="json"),
+            "evaluation": run.evaluation.model_dump(mode="json", exclude={"extended"}),
+        }
         weights = run.training.weights
         contents["annotations"] = dataset.file.content()
         contents["weights"] = sha256_of(weights) if weights and weights.is_file() else None

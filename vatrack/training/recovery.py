@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -75,6 +76,7 @@ class Recovery:
             earlier = None
         elif earlier is not None:
             self.folder.remove_state()  # where it was interrupted at the very end
+            self._warn_of_validations(earlier["identity"])
         return self.group.gather(earlier)[0]
 
     def find_state(self) -> dict[str, Any] | None:
@@ -89,10 +91,26 @@ class Recovery:
         if state is None:
             return None
         if same_training(state["identity"], self.identity):
+            if self.group.first:
+                self._warn_of_validations(state["identity"])
             return state
         if self.group.first:
             self.folder.put_aside(state["identity"], self.identity)
         return None
+
+    def _warn_of_validations(self, found: Mapping[str, Any]) -> None:
+        """Warns where epochs were validated otherwise than the next ones will be."""
+        old, new = found.get("valid"), self.identity.get("valid")
+        if not old or not new or not self.folder.validated():
+            return
+        if names := [name for name in new if old.get(name) != new[name]]:
+            warnings.warn(
+                f"{self.folder.validations}: these epochs were validated with another "
+                f"{' and '.join(names)} than the present one, so their metrics, which choose the "
+                "best checkpoint, cannot be compared with new ones; to validate all epochs again, "
+                f"remove {self.folder.path}",
+                stacklevel=2,
+            )
 
     def begin(
         self, updater: Updater, log: RunLog, batches: int, state: Mapping[str, Any] | None

@@ -33,8 +33,8 @@ ANNOTATION_CHECKS: dict[str, Check] = {
     ),
     "method-masks": Check(
         "error",
-        "method",
-        "of the config [needs|need] masks that the annotations lack",
+        "annotation file",
+        "[lacks|lack] masks that methods of the config need",
         "add the masks, or correct methods in the config",
     ),
     "mask-missing": Check(

@@ -32,7 +32,7 @@ CHECKS: dict[str, Check] = {
         "rename the [folder|folders]",
     ),
     "folder-unreadable": Check(
-        "error", "video folder", "cannot be listed", "correct the permissions or the link"
+        "error", "video folder", "cannot be listed", "correct the permissions"
     ),
     "frame-missing": Check("error", "frame", "in the annotations [does|do] not exist", _UNPACK),
     "frame-case": Check(

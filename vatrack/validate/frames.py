@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatrack.common.image_headers import (
+    PERMIT,
     RECOPY,
     BadImage,
     has_unnamed_alpha,
@@ -64,7 +65,7 @@ def check_chunk(frames: Sequence[Frame], mode: Mode) -> Findings:
 
 def detail_of(error: BadImage, path: Path) -> str:
     """What is wrong with a frame, without its path and the fix that its finding has."""
-    return error.without(path).removesuffix(f"; {RECOPY}")
+    return error.without(path).removesuffix(f"; {RECOPY}").removesuffix(f"; {PERMIT}")
 
 
 def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.paths import real
 from vatrack.common.similar import did_you_mean
 from vatrack.config.classes import ClassList
 from vatrack.config.methods import Method
@@ -29,7 +30,7 @@ from vatrack.data.joint.faults import (
 )
 from vatrack.data.joint.file import UNKNOWN, JointFile, joint_faults
 from vatrack.data.joint.masks import mask_faults
-from vatrack.data.joint.prepare import method_faults
+from vatrack.data.joint.prepare import method_fault
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, detail_of
 
@@ -61,8 +62,8 @@ def check_joint(
     except InputError as error:
         findings.add("json-broken", data.path, detail=error.without(data.path))
         return data, list(_frames(data, Path(images), findings)), classes
-    for fault in method_faults(data, methods):
-        findings.add(fault.finding, data.path, fault.place, fault.text)
+    if wrong := method_fault(data, methods):
+        findings.add(wrong.finding, data.path, wrong.place, wrong.text)
     _check_objects(data, findings)
     _check_items(data, masks, findings)
     if data.trackless:
@@ -88,9 +89,9 @@ def subsets_of(paths: Sequence[Path]) -> dict[str, Path]:
     """
     seen = set[Path]()
     for path in paths:
-        if (real := path.resolve()) in seen:
+        if (whole := real(path)) in seen:
             raise InputError(f"--joint {path}: is given twice; give each file once")
-        seen.add(real)
+        seen.add(whole)
     found = {}
     for path in paths:
         others = [other for other in paths if other != path]

@@ -7,6 +7,7 @@ the second an average. What is read to its end counts, and each frame has its ow
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -29,18 +30,23 @@ if TYPE_CHECKING:
 
 MOST_DAMAGED = 1000  # packets; more is noise, not a video
 HDR = {16: "PQ", 18: "HLG"}  # values of the transfer characteristic
+SEARCH_BACK = (0.0, 1.0, 5.0, 30.0)  # seconds before a time from which its key frame is looked for
+UNSEARCHABLE = ("mpeg",)  # FFmpeg's names of forms in which frames have other times after a jump
+SQUARE = 0.01  # a pixel is called square where its sides differ by no more than this share
 
 
 class Decoder:
     """A file, camera or stream that FFmpeg decodes."""
 
     def __init__(self, source: Source) -> None:
+        self._source = source
         self.container = open_container(source)
         self._decoded = 0  # frames, also those before the start
         self._jumped = False  # frames before the start were not decoded
         self._end = 0.0  # of the last packet, in seconds of the stream
         try:
             self.stream = self._choose(source)
+            self._frames = self._decode()
             self.properties = self._describe(source)
         except BaseException:
             self.container.close()
@@ -72,7 +78,6 @@ class Decoder:
     def _describe(self, source: Source) -> Properties:
         """Decodes up to the first frame, which alone tells size, rotation and colours."""
         stream, address = self.stream, source.shown
-        self._frames = self._decode()
         first = next(self._frames, None)
         if first is None:
             raise InputError(
@@ -80,10 +85,11 @@ class Decoder:
                 "record it again"
             )
         self._first = first
-        rotation = first.rotation % 360
+        turns, mirrored = _orientation(first)
         width, height = first.width, first.height
-        if rotation in (90, 270):
-            width, height = height, width
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        if turns % 2:
+            width, height, aspect = height, width, 1 / aspect
         duration = None
         if stream.duration is not None and stream.time_base is not None:
             duration = float(stream.duration * stream.time_base)
@@ -95,13 +101,20 @@ class Decoder:
             width,
             height,
             Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_RATE),
-            rotation,
-            stream.frames or None,
-            duration,
-            stream.codec_context.name,
-            first.format.name,
-            bool(self.container.streams.audio),
+            rotation=90 * turns,
+            mirrored=mirrored,
+            pixel_aspect=aspect,
+            count_header=stream.frames or None,
+            duration_s=duration,
+            codec=stream.codec_context.name,
+            pixel_format=first.format.name,
+            audio=bool(self.container.streams.audio),
         )
+        if abs(aspect - 1) > SQUARE:
+            found.notes.append(
+                f"{address}: its pixels are not square ({aspect.numerator}:{aspect.denominator}); "
+                "frames are used as they are stored"
+            )
         if first.color_trc in HDR:
             found.notes.append(
                 f"{address}: HDR colours ({HDR[first.color_trc]}) are used without tone mapping"
@@ -145,7 +158,7 @@ class Decoder:
         decoded: Iterator[av.video.frame.VideoFrame] = chain([self._first], self._frames)
         begin = self._first.time or 0.0
         if start_s > 1.0 and self.properties.form == "file":
-            decoded = self._seek(begin + start_s) or decoded
+            decoded = self._seek(begin + start_s, begin)
         step = float(1 / self.properties.rate)
         for frame in decoded:
             self._decoded += 1
@@ -158,20 +171,36 @@ class Decoder:
                 continue
             yield self._last, self._upright(frame)
 
-    def _seek(self, time_s: float) -> Iterator[av.video.frame.VideoFrame] | None:
-        """Frames from the key frame before a time, or None where the file cannot be searched."""
+    def _seek(self, time_s: float, begin: float) -> Iterator[av.video.frame.VideoFrame]:
+        """Frames from a key frame before a time on; all where none is found.
+
+        Many forms lead to a place behind the one that is wanted, or know no times.
+        """
         import av
 
-        with contextlib.suppress(av.error.FFmpegError):
-            self.container.seek(int(time_s * 1e6))
-            self._frames, self._jumped = self._decode(), True
-            return self._frames
-        return None
+        steps = () if self.container.format.name in UNSEARCHABLE else SEARCH_BACK
+        for target in (time_s - back for back in steps if time_s - back > begin):
+            try:
+                self.container.seek(int(target * 1e6))
+            except av.error.FFmpegError:
+                break
+            self._frames = self._decode()
+            for frame in self._frames:
+                if frame.time is None or frame.time > time_s:
+                    break
+                if frame.key_frame:  # those before it may lack what they are made from
+                    self._jumped = True
+                    return chain([frame], self._frames)
+        self.container.close()
+        self.container = open_container(self._source)
+        self.stream = self._choose(self._source)
+        self._frames = self._decode()
+        return self._frames
 
     def _upright(self, frame: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
         image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-        if turns := round(frame.rotation / 90) % 4:
-            image = np.rot90(image, turns)
+        turns, mirrored = _orientation(frame)
+        image = np.rot90(image[:, ::-1] if mirrored else image, turns)
         known = self.properties
         if image.shape[:2] != (known.height, known.width):
             import cv2
@@ -184,8 +213,12 @@ class Decoder:
             image = np.asarray(cv2.resize(image, (known.width, known.height)), np.uint8)
         return np.ascontiguousarray(image)
 
-    def ended(self) -> None:
-        """Compares what was read with what was claimed."""
+    def ended(self, whole: bool) -> None:
+        """Compares what was read with what was claimed.
+
+        Args:
+            whole: it was read to its end, not only up to the stop time.
+        """
         known = self.properties
         is_file = known.form == "file"
         known.damaged = self._damaged
@@ -198,18 +231,33 @@ class Decoder:
             missing = self._decoded < known.count_header
         else:
             missing = is_file and lacks_bytes(Path(known.source))
-        known.truncated = bool(self._broken or (short and missing) or (is_file and known.damaged))
+        missing = missing and short and whole
+        known.truncated = bool(self._broken or missing or (is_file and known.damaged))
         if known.truncated:
             what = "truncated or damaged"
             if not is_file:  # a stream or camera: lost packets alone are usual
                 what = f"broke off ({self._broken})" if self._broken else "broke off"
             used = counted(known.count_read, "frame")
-            if known.count_header and known.count_read == self._decoded and not self._jumped:
+            everything = whole and known.count_read == self._decoded and not self._jumped
+            if known.count_header and everything:
                 used = f"{known.count_read} of {counted(known.count_header, 'frame')}"
             known.notes.append(f"{known.source}: {what}; using the {used} that could be read")
 
     def close(self) -> None:
         self.container.close()
+
+
+def _orientation(frame: av.video.frame.VideoFrame) -> tuple[int, bool]:
+    """Quarter turns counter-clockwise that make a frame upright, and whether left and right are to
+    be exchanged before. (FFmpeg's own angle takes a mirror for a half turn.)"""
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 0, False
+    (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3).tolist()
+    mirrored = a * d < b * c
+    if mirrored:
+        a, b = -a, -b
+    return round(-math.degrees(math.atan2(b, a)) / 90) % 4, mirrored
 
 
 def _has_alpha(frame: av.video.frame.VideoFrame) -> bool:

@@ -39,7 +39,9 @@ class Properties:
     Attributes:
         width, height: of the upright frames, in pixels.
         rate: average frames a second.
-        rotation: degrees that frames were turned by, counter-clockwise.
+        rotation: degrees that frames were turned by, counter-clockwise; `mirrored`: left and
+            right were exchanged before.
+        pixel_aspect: width over height of a pixel of the upright frames.
         count_header: frames that the file claims; None where it says nothing.
         duration_s: length in seconds that the file claims, or None.
         count_read: frames that were decoded.
@@ -53,6 +55,8 @@ class Properties:
     height: int
     rate: Fraction
     rotation: int = 0
+    mirrored: bool = False
+    pixel_aspect: Fraction = Fraction(1)
     count_header: int | None = None
     duration_s: float | None = None
     codec: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,15 @@ def open_container(source: Source) -> av.container.InputContainer:
     address, options, form = source.address, {}, None
     if source.form == "file":
         options = FILE_OPTIONS
-        if Path(address).stat().st_size == 0:
-            raise InputError(f"{address}: is empty; copy it again")
+        _check_file(address)
         # FFmpeg reads what stands before a colon as a protocol, and a dash as an option.
         address = f"file:{Path(address).absolute()}"
     elif source.form == "camera":
         form, address = _camera(source.address)
     try:
-        container = av.open(address, format=form, options=options, timeout=(20.0, 20.0))
+        # Not `options`: PyAV frees them for more streams than it made them for where some are
+        # found late (FLV, MPEG program streams), and the process crashes.
+        container = av.open(address, format=form, container_options=options, timeout=(20.0, 20.0))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(why_not(source, error)) from None
     name = container.format.name
@@ -46,6 +48,17 @@ def open_container(source: Source) -> av.container.InputContainer:
         what = name_format(_head(source)) or "an image or text"
         raise InputError(f"{source.address}: is {what}, not a video; give a video")
     return container
+
+
+def _check_file(address: str) -> None:
+    """Refuses what FFmpeg would wait for, or read without an end."""
+    path = Path(address)
+    if not path.is_file():
+        number = re.fullmatch(r"/dev/video(\d+)", address)
+        fix = f"give the camera's number, {number[1]}" if number else "save its content to a file"
+        raise InputError(f"{address}: is a pipe or a device, not a video file; {fix}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{address}: is empty; copy it again")
 
 
 def import_av() -> Any:

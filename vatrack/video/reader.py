@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.common.images import read_image
+from vatrack.common.image_headers import read_header
+from vatrack.common.images import existing_image, read_image
 from vatrack.video.decoder import Decoder
 from vatrack.video.frames import DEFAULT_RATE, Properties, Selection, VideoFrame, check_size
 from vatrack.video.sources import Source
@@ -56,19 +58,19 @@ class Reader:
         return max(1, round(count / self.selection.step))
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        wanted, index, given = self.selection, -1, 0
+        wanted, index, given, whole = self.selection, -1, 0, True
         for time_s, image in self._opened.frames(wanted.start_s):
             if time_s < wanted.start_s:
                 continue
             if wanted.stop_s is not None and time_s >= wanted.stop_s:
+                whole = False
                 break
             index += 1
             self.properties.count_read += 1
             if index % wanted.step == 0:
                 given += 1
                 yield VideoFrame(index, time_s, image)
-        else:
-            self._opened.ended()
+        self._opened.ended(whole)
         if not given:
             where = ""
             if wanted.start_s or wanted.stop_s is not None:
@@ -84,6 +86,7 @@ class _Files:
     def __init__(self, source: Source, rate: Fraction | None) -> None:
         self.files = source.files
         first = read_image(self.files[0])
+        self._told: set[str] = set()
         rate = rate or DEFAULT_RATE
         self.properties = Properties(
             source.shown,
@@ -103,9 +106,22 @@ class _Files:
                 continue
             image = read_image(file)
             check_size(str(file), image.shape, size)
+            self._note(file)
             yield time_s, image
 
-    def ended(self) -> None:
+    def _note(self, file: Path) -> None:
+        """Notes what of an image is not used, once for all that have it."""
+        header = read_header(existing_image(file))
+        for what, found in (
+            ("only the upper 8 bits of its colours are used", header.depth > 8),
+            ("its alpha channel is ignored", header.alpha),
+            ("its orientation flag is ignored, it is used as it is stored", header.turned),
+        ):
+            if found and what not in self._told:
+                self._told.add(what)
+                self.properties.notes.append(f"{file}: {what} (also in further frames)")
+
+    def ended(self, whole: bool) -> None:
         """All files were there."""
 
     def close(self) -> None:

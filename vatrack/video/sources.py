@@ -3,6 +3,7 @@ stream."""
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -103,13 +104,21 @@ def _sources(word: Word) -> list[Source]:
     word = os.fspath(word)
     if _SCHEME.match(word):
         return [Source(_name(_SCHEME.sub("", _USER.sub(r"\1", word))), "stream", word)]
+    if not word:
+        raise InputError("a source is empty (''); give a video file, or a folder of frames")
     path = Path(word)
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        found = False
+    if not found:
         if word.isdecimal():
             return [_camera(int(word))]
         if glob.has_magic(word):
             return _matches(word)
-        raise InputError(f"{word}: no such file or folder; check the path")
+        raise InputError(f"{word}: {no_such(path, 'file or folder')}; check the path")
     if path.is_dir():
         return [_folder(path)]
     if path.suffix.lower() == LIST_SUFFIX:

@@ -56,6 +56,7 @@ class VideoWriter:
         encoder: see `_ENCODERS`; where it is not there or refuses the size, VP9 is used.
         sound: a video whose sound track is copied, or None.
         start_s: time of the source at which the file begins.
+        pixel_aspect: width over height of a pixel, for players.
         shown: what messages call the file; None: its path.
 
     Attributes:
@@ -76,11 +77,13 @@ class VideoWriter:
         encoder: Encoder = "openh264",
         sound: Path | None = None,
         start_s: float = 0.0,
+        pixel_aspect: Fraction = Fraction(1),
         shown: str | None = None,
     ) -> None:
         import_av()
         self._shown = shown or str(path)
         self.path, self.size, self.frames, self._start_s = path, size, 0, start_s
+        self._pixel_aspect, self._last = pixel_aspect, -1
         self.sound_stop_s: float | None = None
         self._stack = ExitStack()
         self._temporary = self._stack.enter_context(_unless_cancelled(path))
@@ -136,6 +139,7 @@ class VideoWriter:
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
+        context.sample_aspect_ratio = self._pixel_aspect
         if encoder == "openh264":
             pixels = stream.height * stream.width * float(rate)
             stream.bit_rate = max(LEAST_BITS, int(pixels * BITS_PER_PIXEL))
@@ -155,7 +159,9 @@ class VideoWriter:
         padded = np.pad(image, more, mode="edge") if any(map(any, more)) else image
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="bgr24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-        frame.pts, frame.time_base = round((time_s - self._start_s) / TIME_BASE), TIME_BASE
+        # Times that are nearer to each other than the file can tell must grow, too.
+        self._last = max(self._last + 1, round((time_s - self._start_s) / TIME_BASE))
+        frame.pts, frame.time_base = self._last, TIME_BASE
         for packet in self._stream.encode(frame):
             self._mux(packet)
         if self._sound:
@@ -209,7 +215,7 @@ class _Sound:
 
         self._source: av.container.InputContainer | None = None
         self._target = target
-        container = av.open(f"file:{source.absolute()}", options=FILE_OPTIONS)
+        container = av.open(f"file:{source.absolute()}", container_options=FILE_OPTIONS)
         found = container.streams.audio
         context: Any = found[0].codec_context if found else None  # None: unknown
         if context is None or context.name not in SOUND:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
-from vatrack.common.text_files import nearest_existing
+from vatrack.common.text_files import nearest_existing, no_such
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
@@ -121,11 +121,11 @@ def check_results(folder: Path) -> None:
     """Checks that the folder of all results can be made.
 
     Raises:
-        InputError: it, or a part of its path, is a file.
+        InputError: it, or a part of its path, is a file or a broken link.
     """
     there = nearest_existing(folder)
     if not there.is_dir():
-        raise ConfigError("results", f"{there} is a file, not a folder; choose another folder")
+        raise ConfigError("results", f"{there} {no_such(there, 'folder')}; choose another folder")
 
 
 def write_config(file: str, values: Mapping[str, Any]) -> None:

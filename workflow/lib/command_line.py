@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Action, Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,20 +96,33 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
-def check_names(words: Namespace, rules: Sequence[str], is_made: Callable[[str], bool]) -> None:
+def check_names(
+    words: Namespace, rules: Mapping[str, bool], is_made: Callable[[str], bool]
+) -> None:
     """Refuses names of rules (or files) that the workflow does not have.
 
     Args:
         words: of the command line, see `arguments`.
-        rules: all names.
+        rules: all names, each with whether it has jobs of several names, which no target can be.
         is_made: whether a rule makes a file of this name.
 
     Raises:
-        InputError: a name is unknown.
+        InputError: a name is unknown, or cannot be a target.
     """
     for option, of_files in NAMING.items():
         what = "rule or file of the workflow" if of_files else "rule"
         for name in sorted(getattr(words, option.lstrip("-").replace("-", "_")) or ()):
+            if option == "targets" and rules.get(name):
+                raise InputError(
+                    f"{name}: this rule has a job for each run, video or subset; write --until "
+                    f"{name} for all of them"
+                )
+            if of_files and name not in rules and not is_made(name):
+                # Snakemake compares texts, and takes a file that is there for up to date.
+                absolute = Path(name).is_absolute()
+                other = os.path.relpath(name) if absolute else str(Path(name).absolute())
+                if is_made(other):
+                    raise InputError(f"{name}: the workflow calls this file {other}; give it so")
             if name in rules or (of_files and (is_made(name) or Path(name).exists())):
                 continue
             shown = f"{option} {name}" if option.startswith("-") else name

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from vatrack.common.counted import few
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.numbers_in_names import natural
@@ -215,9 +216,19 @@ class Plan:
         return self.settings("dataset.clips.structure", *detection)
 
     def run_of(self, wildcards: Any) -> RunConfig:
-        """The run that a job is about."""
+        """The run that a job is about.
+
+        Raises:
+            InputError: the config has no such run.
+        """
         method, backbone, variant = wildcards.method, wildcards.backbone, wildcards.variant
-        return self.runs[RUN.format(method=method, backbone=backbone, variant=variant)]
+        name = RUN.format(method=method, backbone=backbone, variant=variant)
+        if name not in self.runs:
+            raise InputError(
+                f"{name}: no run of this config ({few(self.runs)}); give one of these, or add its "
+                "method, backbone or seed"
+            )
+        return self.runs[name]
 
     def start_weights(self, wildcards: Any) -> list[str]:
         """The file of weights that a training starts from, if any.

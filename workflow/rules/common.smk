@@ -91,13 +91,16 @@ def start_weights(wildcards):
 
 
 def is_made(file):
-    return any(each.is_producer(os.path.relpath(file)) for each in workflow.rules)
+    # As Snakemake compares it: a relative path without detours, an absolute one as it is.
+    path = file if os.path.isabs(file) else os.path.relpath(file)
+    return any(each.is_producer(path) for each in workflow.rules)
 
 
 def check_rules():
     """Looks at the names on the command line when all rules are known."""
     if workflow.is_main_process:
-        stopping(check_names, words, [each.name for each in workflow.rules], is_made)
+        rules = {each.name: each.has_wildcards() for each in workflow.rules}
+        stopping(check_names, words, rules, is_made)
 
 
 # Before the first job: looks for SLURM where it is needed, and writes the checked config with all

@@ -132,6 +132,8 @@ def test_the_page_shows_the_same_frames_of_each_run(
     page = (tmp_path / "out" / "compare.html").read_text()
     assert [clip.name for clip in found.drawn] == ["clip_3"]
     assert page.count('<img src="data:image/jpeg;base64,') == 2 * 3
+    # What images show is said before the first of them.
+    assert page.index("predictions with a score of 0.5 or more have") < page.index("<img ")
     assert page.index('<section id="metrics">') < page.index('<section id="clips">')
     for column in ("Ground truth", "A  vatrack + resnet18", "B  vatrack + resnet18 (e6)"):
         assert page.count(f'alt="{column}, clip_3') == 2
@@ -162,7 +164,8 @@ def test_without_details_the_metrics_remain(pair: list[Path]) -> None:
     (pair[1] / "details.json").unlink()
     text = str(compare_runs(pair))
     assert "image/amodal/AP " in text and "Clips" not in text
-    assert "note: B has no details.json" in text
+    note = f"create it: vatrack evaluate --run {pair[1]} --out {pair[1]}/metrics.json --details "
+    assert "note: B has no details.json" in text and note in text
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_without_details_the_metrics_remain(pair: list[Path]) -> None:
         ({"dataset": "sailvos"}, r"different datasets.*A .*: mini.*B .*: sailvos"),
         ({"max_tracks": 50}, r"different evaluation settings.*max_tracks: 100.*max_tracks: 50"),
         ({"clips": {"clip_1": 1.0, "other": 2.0}}, r"different clips.*clip_2.*other"),
-        ({"metrics": None}, r"has no metrics\.json; evaluate the run first"),
+        ({"metrics": None}, r"x: has no metrics\.json: its training is not complete; resume it: "),
         ({"config": None}, r"not a run folder \(no config\.yaml"),
     ],
 )

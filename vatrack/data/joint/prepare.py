@@ -99,8 +99,8 @@ def prepare_joint(
     data = read_joint(source)
     if dataset.class_list is not None:
         data.classes.labels(dataset.class_list)
-    for fault in method_faults(data, methods):
-        raise fault.error(data.path)
+    if wrong := method_fault(data, methods):
+        raise wrong.error(data.path)
     require_frames(Path(images), (image["file_name"] for image in data.images), source)
     for image in data.images:
         existing_image(Path(images) / image["file_name"])
@@ -156,18 +156,18 @@ def prepare_joint(
     )
 
 
-def method_faults(data: JointFile, methods: Sequence[Method]) -> Iterator[JointFault]:
-    """The methods that the masks of a file do not allow, with those that they do."""
-    for method in methods:
-        if method not in data.methods:
-            (name,) = data.mask_types
-            yield JointFault(
-                "method-masks",
-                "",
-                f"has only {name} masks, but {method.value} needs "
-                f"{' and '.join(method.masks)} ones; set methods: "
-                f"[{', '.join(each.value for each in data.methods)}]",
-            )
+def method_fault(data: JointFile, methods: Sequence[Method]) -> JointFault | None:
+    """The methods that the masks of a file do not allow, with those that they do; None: all are
+    allowed."""
+    others = [method for method in methods if method not in data.methods]
+    if not others:
+        return None
+    (name,) = data.mask_types
+    needs = ", ".join(f"{each.value} needs {' and '.join(each.masks)} ones" for each in others)
+    allowed = ", ".join(each.value for each in data.methods)
+    return JointFault(
+        "method-masks", "", f"has only {name} masks, but {needs}; set methods: [{allowed}]"
+    )
 
 
 def _by_video(

@@ -89,7 +89,8 @@ def check_clips(
     names: Mapping[int, Any], truth: str, predictions: Path, notes: Mapping[str, Any]
 ) -> None:
     """Whether predictions were made for the clips of the ground truth: ids are often the same in
-    the files of both subsets. Warns where it lacks the first or the last clip.
+    the files of both subsets, and of another division into clips. Warns where it lacks the first
+    or the last clip, or has another number of them.
 
     Args:
         names: names by clip id in the ground truth; `truth`: that file, for messages.
@@ -117,6 +118,11 @@ def check_clips(
         )
     if lost:
         warnings.warn(f"{made} no clip {lost[0]}; {SAME_SUBSET}", stacklevel=2)
+    elif number != len(names):
+        warnings.warn(
+            f"{made} {counted(len(names), 'clip')}; predict again if the clips were divided anew",
+            stacklevel=2,
+        )
 
 
 def notes_beside(predictions: Path) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -97,8 +98,9 @@ def check_headers(archive: Archive) -> None:
     Raises:
         InputError: it is cut off, or a header is damaged.
     """
-    for _ in _named_members(archive, _members_of(archive, Joined(archive.volumes), "r:")):
-        pass
+    with closing(Joined(archive.volumes)) as whole:
+        for _ in _named_members(archive, _members_of(archive, whole, "r:")):
+            pass
 
 
 def _named_members(archive: Archive, members: Iterator[Member]) -> Iterator[Member]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, count, product
 from pathlib import Path
 from string import ascii_lowercase
+from typing import BinaryIO
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
@@ -110,6 +111,11 @@ class Joined:
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
         self._volumes, self._at = volumes, 0
+        self._file: BinaryIO = volumes[0].path.open("rb")  # the one that was read last
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._file.close()
 
     def tell(self) -> int:
         """The place, in bytes from the beginning."""
@@ -125,9 +131,11 @@ class Joined:
         pieces, start = [], 0
         for volume in self._volumes:
             if size and start <= self._at < start + volume.size:
-                with volume.path.open("rb") as file:
-                    file.seek(self._at - start)
-                    pieces.append(file.read(min(size, volume.size - self._at + start)))
+                if self._file.name != str(volume.path):
+                    self._file.close()
+                    self._file = volume.path.open("rb")
+                self._file.seek(self._at - start)
+                pieces.append(self._file.read(min(size, volume.size - self._at + start)))
                 self._at, size = self._at + len(pieces[-1]), size - len(pieces[-1])
             start += volume.size
         return b"".join(pieces)
