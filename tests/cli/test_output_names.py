@@ -13,6 +13,7 @@ from tests.cli.given import RAW, TRUTH
 from tests.command import Command
 from vatrack.cli import app
 from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Config, Method
 from vatrack.inference.predict import predict_files
 
 BOTH = f"{TRUTH} --predictions found.jsonl"
@@ -85,7 +86,7 @@ def test_every_file_that_a_command_writes_has_a_form() -> None:
     # What is downloaded may be anything; a prediction loads its checkpoint first.
     known = {" ".join(words.split()[: 1 + words.startswith("cuts")]) for words in ENDINGS}
     assert writing - known == {"fetch", "predict"}
-    run: Any = None
+    run = Config().for_run(Method.VATRACK, Backbone.RESNET18)
     with pytest.raises(InputError, match=r"q\.txt: .* must end in \.jsonl or \.jsonl\.gz"):
         predict_files(run, Path("c.pt"), Path("j.json"), Path("i"), Path("q.txt"))
 
