@@ -15,8 +15,6 @@ from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 
 ROOT = Path(__file__).parents[2]
-
-
 FILES = ["frames.json", "overlay.mp4", "predictions.jsonl", "run.yaml", "tracks.csv"]
 
 

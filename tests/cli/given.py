@@ -24,12 +24,6 @@ def output_of(words: str) -> str:
 
 
 TRUTH = "--ground-truth joint.json"
-
-
 FOUND = "--predictions found.jsonl"
-
-
 RAW = "--raw raw --index index.json"
-
-
 WEIGHTS = FileForm("PyTorch weights (.pt)")

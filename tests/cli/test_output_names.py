@@ -17,11 +17,7 @@ from vatrack.config import Backbone, Config, Method
 from vatrack.inference.predict import predict_files
 
 BOTH = f"{TRUTH} --predictions found.jsonl"
-
-
 OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
-
-
 OWN = "--train joint.json --valid joint.json --images raw"
 
 

@@ -16,23 +16,11 @@ from vatrack.importers import Imported, import_dataset
 
 # rows 000000/001100/001100/000000; with one hidden column on the left; that column
 VISIBLE = {"size": [4, 6], "counts": "92207"}
-
-
 AMODAL = {"size": [4, 6], "counts": "5220007"}
-
-
 HIDDEN = {"size": [4, 6], "counts": "52a0"}
-
-
 EMPTY = {"size": [4, 6], "counts": "h0"}
-
-
 FULL = {"size": [4, 6], "counts": "0h0"}
-
-
 POLYGON = [[1, 1, 4, 1, 4, 3, 1, 3]]
-
-
 CAR = [{"id": 4, "name": "car"}]
 
 
