@@ -16,8 +16,6 @@ from vatrack.data.store import open_store
 from vatrack.data.store_writer import store_path
 
 GONE = object()
-
-
 LACKS = r"not an annotation file of `vatrack convert` \('{}' is missing\)"
 
 
@@ -107,8 +105,6 @@ def test_annotations_of_another_form(
 
 
 HUGE = {"size": [64_000_000, 64_000_000], "counts": "P" * 5}
-
-
 WHOLE = mask(1)
 
 

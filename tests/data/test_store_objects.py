@@ -22,17 +22,9 @@ from vatrack.data.frames import AnnotationFile
 from vatrack.data.store_writer import store_path
 
 NUMBERS = st.integers(-(2**40), 2**40) | st.integers(0, 9)
-
-
 SIDES = st.sampled_from([-3.0, 0.0, 0.5, 0.9375, 1.0, 2.5, 7.0, 11.0, 30.0])
-
-
 LENGTHS = SIDES.filter(lambda side: side >= 0)
-
-
 BOXES = st.tuples(SIDES, SIDES, LENGTHS, LENGTHS).map(list)
-
-
 NAMES = st.text(min_size=1, max_size=5).filter(is_safe_path)
 
 

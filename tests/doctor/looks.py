@@ -16,17 +16,9 @@ from vatrack.doctor import (
 from vatrack.doctor.check import Check, State
 
 GIB = 1 << 30
-
-
 RANDOM = {"random_start": True}
-
-
 ROOT = Path(__file__).parents[2]
-
-
 LOOKS_AT_CONFIG = looks_at_config("--config mine.yaml")
-
-
 COMMAND = re.compile(r"`((?:vatrack|snakemake) [^`]+)`")
 
 

@@ -1,4 +1,3 @@
-import gzip
 import json
 import re
 import warnings
@@ -10,6 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.evaluation.evaluated import evaluate_scene, metrics_of
+from tests.evaluation.files import write_inputs
 from tests.evaluation.scenes import random_scene, rle
 from tests.parity.golden import SHARED_DATA
 from vatrack.common.errors import InputError
@@ -196,13 +196,6 @@ def test_perturbed_predictions(sample: dict[str, Any]) -> None:
     assert {c: round(v, 3) for c, v in by_class["image/amodal"].items()} == {1: 0.359, 24: 0.038}
     assert by_class["video/visible"] == {1: 0.1891, 24: 0}
     assert by_class["video/amodal"] == {1: 0.1333, 24: 0}
-
-
-def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Path, Path]:
-    truth, found = folder / "joint.json.gz", folder / "predictions.jsonl"
-    truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
-    found.write_text("".join(json.dumps(record) + "\n" for record in predictions))
-    return truth, found
 
 
 def test_given_tracks_are_as_good_as_those_derived(tmp_path: Path) -> None:

@@ -17,8 +17,6 @@ Change = Callable[[Json], object]
 
 
 STORES = [f"{form}.json.store" for form in FORMS]
-
-
 FILES = sorted(
     [*(f"{form}.json" for form in FORMS), *STORES, "video_amodal.json", "video_visible.json"]
 )

@@ -14,7 +14,6 @@ from tests.workflow.snake import REPOSITORY
 
 pytest.importorskip("snakemake_interface_logger_plugins.tests")  # older versions lack it
 
-
 PROGRAM = [sys.executable, "-m", "snakemake"]
 
 
