@@ -77,7 +77,7 @@ def no_such(path: Path | str, kind: str) -> str:
     """
     path = Path(path)
     if not exists(path):
-        return BROKEN_LINK if path.is_symlink() else f"no such {kind}"
+        return BROKEN_LINK if os.path.islink(path) else f"no such {kind}"
     found = "folder" if path.is_dir() else "file" if kind == "folder" else "pipe or a device"
     return f"is a {found}, not a {kind}"
 
