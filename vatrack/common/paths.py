@@ -65,6 +65,15 @@ def exists(path: Path) -> bool:
         return False
 
 
+def is_link(path: Path) -> bool:
+    """`Path.is_symlink`, of a name that is too long for any file, or below a folder that may not be
+    entered, too: False."""
+    try:
+        return path.is_symlink()
+    except OSError:
+        return False
+
+
 def seen(look: Callable[[], bool]) -> bool:
     """What `Path.exists`, `Path.is_dir` or `Path.is_file` says of a path that a file names, perhaps
     one from another machine.
