@@ -106,7 +106,7 @@ def main() -> None:
             ties += [m for m in measures if m.quantity.startswith(TIE)]
             for stage, members in _stages(measures, each=chosen.parts):
                 m = max(members, key=lambda m: (m.share, m.error))
-                margin = "exact" if not m.error else f"{1 / m.share:.2g}" if m.share else "-"
+                margin = "exact" if not m.error else margin_of(m.share) if m.share else "-"
                 lines.append(
                     f"| {kind} | {method} | {backbone} | {stage} | {len(members)} | "
                     f"{m.quantity.removeprefix(TIE)} | {m.error:.2g} "
@@ -147,6 +147,14 @@ STAGES = {
     "video AP": "video/",
     "tracking": "track/",
 }
+
+
+def margin_of(share: float) -> str:
+    """How many times an error fits into its bound, whose `share` it is, in two digits."""
+    margin = float(f"{1 / share:.2g}")
+    if margin > 1e6:
+        return "> 1,000,000"
+    return f"{margin:,.0f}" if margin >= 10 else f"{margin:g}"
 
 
 def _stages(measures: list[Measure], *, each: bool) -> list[tuple[str, list[Measure]]]:

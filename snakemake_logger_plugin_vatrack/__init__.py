@@ -28,6 +28,7 @@ CLEAR_LINE = "\r\x1b[K"
 NOISE = ("Building DAG of jobs...", "Assuming unrestricted shared filesystem usage.")
 NOTHING_TO_DO = "Nothing to be done"
 INTERRUPTED = "Terminating processes on user request"
+ENDING = "Will exit after finishing currently running jobs"  # after SIGTERM
 LOG_FILES = "Complete log(s): "
 # What is said of a failed job besides; its log says more.
 OF_FAILURE = (
@@ -48,7 +49,7 @@ class LogHandler(LogHandlerBase):
         self._delegate: Handler | None = None
         self._stages = Stages(time.monotonic())
         self._before: list[str] = []  # what was said before it was clear that jobs will run
-        self._runs = self._interrupted = self._nothing = self._closed = False
+        self._runs = self._interrupted = self._ending = self._nothing = self._closed = False
         self._log: str | None = None
         self._closing: Any = None
         self._status = ""
@@ -157,6 +158,10 @@ class LogHandler(LogHandlerBase):
             self._interrupted = True
             self._status = ""  # nothing is cleared or written in place: a training may be asking
             self._write(["", "stopping (a running training saves its state first)"])
+        elif text.startswith(ENDING):
+            if not self._ending:  # Snakemake says it again and again
+                self._ending = True
+                self._write(["", "waiting for the running jobs, starting no others (Ctrl-C stops)"])
         elif not self._runs and text not in NOISE:
             self._before.append(text)
 
@@ -203,7 +208,8 @@ class LogHandler(LogHandlerBase):
         lines = stages.tick(now, in_place=True) + stages.rest()
         complete = sum(job.done for stage in stages.stages.values() for job in stage.jobs.values())
         if stages.failed or self._interrupted or complete < sum(stages.planned.values()):
-            return lines + stages.stopped(now, self._log, interrupted=self._interrupted)
+            interrupted = self._interrupted or (self._ending and not stages.failed)
+            return lines + stages.stopped(now, self._log, interrupted=interrupted)
         lines += self._results() if "report" in stages.planned else []
         took = f"{counted(sum(stages.planned.values()), 'job')} in {duration(now - stages.begun)}"
         return [*lines, f"{took}; details: {self._log}" if self._log else took]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 # Of Snakemake 9's cli.parse_config; our own code is not read by then.
@@ -15,6 +16,8 @@ NO_PAIR = "Config entries have to be defined as name=value pairs"
 CONFIG_FILE = re.compile(r"load_configfile|Config file (is not valid|must be given)")
 # Of the operating system, with the first file that it names.
 OF_SYSTEM = re.compile(r"^(?:\w+: )?\[Errno (\d+)\] ([^:\n]+): '([^'\n]+)'", re.MULTILINE)
+# Of what Snakemake takes for one more config file.
+TARGET = "; if it is a target, give it before --configfile"
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -62,24 +65,26 @@ def _wrong_file(words: Sequence[str]) -> str | None:
     from vatrack.common.errors import InputError
     from vatrack.config import load_config
 
-    for file in _config_files(words):
+    for number, file in _config_files(words):
         try:
             load_config(file)
         except InputError as error:
-            return f"error: --configfile {error}"
+            return f"error: --configfile {error}{TARGET if number else ''}"
     return None
 
 
-def _config_files(words: Sequence[str]) -> Iterator[str]:
-    given = False
+def _config_files(words: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The config files, with their places after the option."""
+    places: Iterator[int] = iter(())
     for word in words:
         name, equals, value = word.partition("=")
         if word.startswith("-"):
-            given = name in ("--configfile", "--configfiles")
-            if given and equals:
-                yield value
-        elif given:
-            yield word
+            named = name in ("--configfile", "--configfiles")
+            places = count() if named and not equals else iter(())
+            if named and equals:
+                yield 0, value
+        elif (place := next(places, None)) is not None:
+            yield place, word
 
 
 def _nested(dotted: str) -> str:

@@ -13,6 +13,8 @@ so that `import vatrack` takes no time.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vatrack.version import __version__
+
 if TYPE_CHECKING:
     from vatrack.api.evaluate import evaluate, read_predictions
     from vatrack.api.load import load
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from vatrack.reporting.video import DrawSettings
     from vatrack.training.loop import train
     from vatrack.video.frames import Selection
-
-__version__ = "0.2.0"
 
 __all__ = [
     "Backbone",

@@ -139,7 +139,7 @@ def _option(param: Any, command: Any) -> str:
     choices = getattr(kind, "choices", None)
     if getattr(param, "is_flag", False) or _is_argument(param):
         value = ""
-    elif choices:
+    elif choices and param.metavar.startswith("["):  # else the meaning lists them
         value = ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices)
     else:
         value = param.metavar

@@ -44,13 +44,11 @@ def main(folders: list[Path]) -> None:
 
 
 def _cell(runs: Mapping[Path, Mapping[str, float | None]], name: str) -> str:
-    values = []
     for path, metrics in runs.items():
         if name not in metrics:
             raise InputError(f"{path}: has no value of {name}; {FIX}")
-        if (value := metrics[name]) is not None:
-            values.append(value)
-    if not values:  # undefined in all of them
+    values = [value for metrics in runs.values() if (value := metrics[name]) is not None]
+    if len(values) < len(runs):  # as in the tables, all must have one: often the worst has none
         return "–"
     return f"{statistics.median(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 

@@ -69,7 +69,7 @@ def test_numbers_of_any_kind_are_kept_as_plain_ones(squares: Predictor, tmp_path
     assert (tracked.frames, len(list((tracked.folder / "masks").iterdir()))) == (2, 4)
 
 
-def test_numpy_numbers_are_frame_rates(squares: Predictor) -> None:
+def test_numpy_numbers_are_frame_rates(squares: Any) -> None:
     for kind in (np.float16, np.float32, np.float64, np.int64):
         assert V.TrackSettings(rate=kind(25)).rate == 25
         _, second = squares.track([IMAGE, IMAGE], rate=kind(25))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from benchmarks import machine
 from benchmarks.__main__ import SUBJECTS, run
 from benchmarks.measure import Case, check, load
+from benchmarks.parity import margin_of
 from benchmarks.switches import AS_CONFIGURED, GPU_ONLY, METRICS, SWITCHES, measured, moves
 from benchmarks.table import PAGE, RESULTS, read_results, table, updated
 from tests.conftest import TinyData
@@ -55,6 +57,13 @@ def test_ways_that_do_not_agree_are_noticed() -> None:
         check(case, {"plain": [1.0, 2.0], "fast": [1.0, 2.1]}, 1e-3)
     with pytest.raises(AssertionError, match="a case: fast gives"):
         check(case, {"plain": [1.0, 2.0], "fast": [1.0]}, 1e-3)
+
+
+def test_margins_are_numbers_that_people_read() -> None:
+    shares = (0.6, 1 / 8.21, 1 / 163, 1 / 12345, 1e-9)
+    assert [margin_of(share) for share in shares] == ["1.7", "8.2", "160", "12,000", "> 1,000,000"]
+    page = (PAGE.parent / "parity.md").read_text(encoding="utf-8")
+    assert not re.search(r"\| \d[\d.]*e\+\d+ \|", page)
 
 
 def test_every_subject_has_a_result_that_says_where_it_comes_from() -> None:

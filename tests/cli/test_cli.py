@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,22 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.sailvos.official import write_raw
 from vatrack import cli
+from vatrack.common.files import write_yaml
 from vatrack.common.parallel import killed
 from vatrack.config import Config, json_schema, load_config
 from vatrack.config.reference import config_reference
-
-
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str, str]:
-    """Exit code, output and errors of `vatrack` with these arguments."""
-    monkeypatch.setattr(sys, "argv", ["vatrack", *map(str, arguments)])
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    shown = capsys.readouterr()
-    return int(ended.value.code or 0), shown.out, shown.err
+from vatrack.sailvos.index import build_index
 
 
 def test_a_path_behind_an_equals_sign_may_begin_in_the_home_folder(
@@ -39,11 +31,6 @@ def test_a_path_behind_an_equals_sign_may_begin_in_the_home_folder(
     assert vatrack("config", "--set=seed=3", "--out=~/all.yaml")[0] == 0
     assert vatrack("config", "--config=~/all.yaml", "--out=b.yaml")[0] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.yaml", "b.yaml"]
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
 def test_config_writes_all_keys(vatrack, tmp_path: Path) -> None:
@@ -98,136 +85,54 @@ def test_bad_input_is_one_message_and_code_2(vatrack, tmp_path: Path) -> None:
 
 def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
     """The data stages by hand, as docs/workflow.md lists them."""
-    config, raw = tmp_path / "config.yaml", tmp_path / "raw"
-    synthetic = {
-        "train_videos": 1,
-        "valid_videos": 1,
-        "frames": 16,
-        "width": 64,
-        "height": 40,
-        "objects": 2,
-        "shots": 1,
-    }
-    config.write_text(yaml.safe_dump({"dataset": {"synthetic": synthetic}}))
-    assert vatrack("synth", "--config", config, "--out", raw)[0] == 0
-    index, structure, scores = (
-        tmp_path / "index.json",
-        tmp_path / "structure.json",
-        tmp_path / "scores",
-    )
-    official = ("--train", raw / "train.json", "--valid", raw / "valid.json")
-    assert vatrack("index", "--raw", raw, *official, "--out", index)[0] == 0
+
+    def run(words: str) -> str:
+        """What a command shows that succeeds; FILE stands for a file of this test."""
+        code, shown, errors = vatrack(*re.sub(r"\b[A-Z]+", place, words).split())
+        assert (code, errors) == (0, ""), words
+        return shown
+
+    def place(name: re.Match[str]) -> str:
+        return str(tmp_path / name[0].lower())
+
+    synthetic = {"train_videos": 1, "valid_videos": 1, "frames": 16, "shots": 1}
+    synthetic |= {"width": 64, "height": 40, "objects": 2}
+    write_yaml(tmp_path / "config", {"dataset": {"synthetic": synthetic}})
+    run("synth --config CONFIG --out RAW")
+    run("index --raw RAW --train RAW/train.json --valid RAW/valid.json --out INDEX.json")
     for video in ("mini_train_000", "mini_valid_000"):
-        arguments = (
-            "--raw",
-            raw,
-            "--index",
-            index,
-            "--video",
-            video,
-            "--out",
-            scores / f"{video}.json",
-        )
-        assert vatrack("cuts", "score", *arguments)[0] == 0
-    everything = ("--raw", raw, "--index", index, "--out", tmp_path / "all")
-    code, shown, _ = vatrack("cuts", "score", *everything)
-    assert code == 0
-    assert [line.split(":")[0] for line in shown.splitlines()] == [
-        "mini_train_000",
-        "mini_valid_000",
-    ]
-    for path in scores.iterdir():
+        run(f"cuts score --raw RAW --index INDEX.json --video {video} --out SCORES/{video}.json")
+    shown = run("cuts score --raw RAW --index INDEX.json --out ALL")
+    videos = [line.split(":")[0] for line in shown.splitlines()]
+    assert videos == ["mini_train_000", "mini_valid_000"]
+    for path in (tmp_path / "scores").iterdir():
         assert (tmp_path / "all" / path.name).read_bytes() == path.read_bytes()
-    assert (
-        vatrack(
-            "cuts",
-            "structure",
-            "--config",
-            config,
-            "--index",
-            index,
-            "--scores",
-            scores,
-            "--out",
-            structure,
-        )[0]
-        == 0
-    )
-    cuts = ("--raw", raw, "--index", index, "--structure", structure, "--scores", scores)
-    two = ("--video", "mini_train_000", "--video", "mini_valid_000")
-    assert vatrack("cuts", "sheet", *cuts, *two, "--out", tmp_path / "sheets")[0] == 0
+    run("cuts structure --config CONFIG --index INDEX.json --scores SCORES --out CLIPS.json")
+    cuts = "cuts sheet --raw RAW --index INDEX.json --structure CLIPS.json --scores SCORES"
+    run(f"{cuts} --video mini_train_000 --video mini_valid_000 --out SHEETS")
     assert len(list((tmp_path / "sheets").glob("mini_*_000.jpg"))) == 2
-    one = (*cuts, "--video", "mini_train_000", "--out", tmp_path / "sheet.jpg")
-    assert vatrack("cuts", "sheet", *one)[0] == 0
-    assert (tmp_path / "sheet.jpg").read_bytes() == (
-        tmp_path / "sheets" / "mini_train_000.jpg"
-    ).read_bytes()
-    assert (
-        vatrack(
-            "clips",
-            "--config",
-            config,
-            "--raw",
-            raw,
-            "--structure",
-            structure,
-            "--out",
-            tmp_path / "clips",
-        )[0]
-        == 0
-    )
-    assert sorted(path.name for path in (tmp_path / "clips").glob("[!.]*")) == sorted(
-        json.loads(structure.read_text())
-    )
-    out = tmp_path / "annotations"
-    code, shown, _ = vatrack(
-        "convert",
-        "--config",
-        config,
-        "--official",
-        raw / "valid.json",
-        "--structure",
-        structure,
-        "--out",
-        out,
-    )
-    assert code == 0
-    assert "7 frames" in shown
-    assert len(list(out.glob("*.json"))) == 6
-    assert len(list(out.glob("*.json.store"))) == 4
-    code, _, errors = vatrack(
-        "cuts",
-        "score",
-        "--raw",
-        raw,
-        "--index",
-        index,
-        "--video",
-        "none",
-        "--out",
-        tmp_path / "x.json",
-    )
+    run("clips --config CONFIG --raw RAW --structure CLIPS.json --out CLIPS")
+    clips = sorted(path.name for path in (tmp_path / "clips").glob("[!.]*"))
+    assert clips == sorted(json.loads((tmp_path / "clips.json").read_text()))
+    converting = "convert --config CONFIG --official RAW/valid.json --structure CLIPS.json"
+    assert "7 frames" in run(f"{converting} --out ANNOTATIONS")
+    assert len(list((tmp_path / "annotations").glob("*.json"))) == 6
+    assert len(list((tmp_path / "annotations").glob("*.json.store"))) == 4
+
+
+def test_scores_of_an_unknown_video_are_refused(vatrack, tmp_path: Path) -> None:
+    paths = write_raw(tmp_path / "raw", {"train": {"a": 2}, "valid": {"b": 2}})
+    build_index(tmp_path / "raw", paths, tmp_path / "index.json")
+    given = ("--raw", tmp_path / "raw", "--index", tmp_path / "index.json", "--video", "none")
+    code, _, errors = vatrack("cuts", "score", *given, "--out", tmp_path / "x.json")
     assert code == 2
     assert errors.startswith("vatrack: error: none: ")
 
 
 def test_synth_options_win_over_the_config(vatrack, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
-    size = (
-        "--width",
-        64,
-        "--height",
-        40,
-        "--frames",
-        16,
-        "--train-videos",
-        2,
-        "--valid-videos",
-        1,
-        "--objects",
-        1,
-    )
-    assert vatrack("synth", *size, "--seed", 3, "--out", raw)[0] == 0
+    size = "--width 64 --height 40 --frames 16 --train-videos 2 --valid-videos 1 --objects 1"
+    assert vatrack("synth", *size.split(), "--seed", 3, "--out", raw)[0] == 0
     assert len(json.loads((raw / "train.json").read_text())["videos"]) == 2
     assert len(list((raw / "mini_train_001" / "images").iterdir())) == 16
     code, _, errors = vatrack("synth", "--frames", 3, "--out", tmp_path / "other")
@@ -255,11 +160,11 @@ def test_a_path_that_cannot_be_written_has_a_fix(
         (Path("/proc/x/y.yaml"), "check the path, or choose another one"),
     ):
         code, _, errors = vatrack("config", "--out", out)
-        assert code == 1 and errors.endswith(f"; {fix}\n")
+        assert code == 2 and errors.endswith(f"; {fix}\n")
     monkeypatch.setattr(os, "access", lambda *_: False)
     code, _, errors = vatrack("config", "--out", tmp_path / "c.yaml")
     told = f"vatrack: error: {tmp_path / 'c.yaml'}: permission denied; correct its permissions"
-    assert code == 1 and errors.startswith(told)
+    assert code == 2 and errors.startswith(told)
 
 
 def test_one_of_schema_and_reference_is_written(vatrack, tmp_path: Path) -> None:
@@ -288,8 +193,15 @@ def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
     metrics.write_text('{"image/amodal/AP": 12.25}')
     code, shown, _ = vatrack("tables", "--run", f"vatrack/resnet18={metrics}", "--out", out)
     assert code == 0
-    assert "| VATrack | ResNet-18 | - | this run | 12.2 |" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[1:3] == [["run", *["amodal", "visible"] * 3], ["VATrack", *["-"] * 6]]
+    assert shown.endswith(f"\n\nall tables: {out}/tables.html (and as .csv, .md, .tex)\n")
+    assert "|" not in shown
     assert "12.2" in (out / "tables.html").read_text()
+    options = ("--run", f"vatrack/resnet18={metrics}", "--out", out, "--full")
+    code, shown, _ = vatrack("tables", *options)
+    assert code == 0 and "| VATrack | ResNet-18 | - | this run | 12.2 |" in shown
+    assert shown.splitlines()[-1].startswith("all tables: ")
     code, _, errors = vatrack("tables", "--run", "vatrack=x", "--out", tmp_path / "other")
     assert code == 2
     assert "METHOD/BACKBONE[:LABEL]=metrics.json" in errors
@@ -312,7 +224,9 @@ def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
     folders = [f"{tmp_path}/{name}/runs/vatrack__resnet18" for name in "ab"]
     code, shown, _ = vatrack("tables", "--run", folders[0], "--run", folders[1], "--out", out)
     assert code == 0
-    assert "| VATrack | ResNet-18 | mini | this run: b |" in shown
+    (line,) = (line.split() for line in shown.splitlines() if line.startswith("VATrack (b)"))
+    assert line == ["VATrack", "(b)", "7.0", *["-"] * 5]
+    assert "| VATrack | ResNet-18 | mini | this run: b |" in (out / "image_amodal.md").read_text()
     assert "| dog | 5.0 | 5.0 |" in (out / "classes_image_amodal.md").read_text().replace("*", "")
     name = "vatrack/resnet18:x"
     files = (
@@ -321,34 +235,10 @@ def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
         "--details",
         f"{name}={folders[1]}/details.json",
     )
-    code, shown, _ = vatrack("tables", *files, "--dataset", "mine", "--out", out)
+    code, shown, _ = vatrack("tables", *files, "--dataset", "mine", "--out", out, "--full")
     assert code == 0
     assert "| VATrack | ResNet-18 | mine | this run: x |" in shown
     assert "| dog | 5.0 | 7.0 |" in (out / "classes_image_amodal.md").read_text()
-
-
-def test_examples_are_evaluated_as_they_say(vatrack, tmp_path: Path) -> None:
-    out = tmp_path / "examples"
-    code, shown, _ = vatrack("examples", "--out", out)
-    assert code == 0
-    command = shown.splitlines()[-1].split()
-    assert command[0] == "vatrack"
-    assert vatrack(*command[1:])[0] == 0
-    metrics, expected = (
-        json.loads((out / "perfect" / f"{name}.json").read_text())
-        for name in ("metrics", "expected")
-    )
-    assert {key: metrics[key] for key in expected} == pytest.approx(expected)
-    code, _, errors = vatrack(
-        "examples",
-        "--ground-truth",
-        out / "perfect/predictions.jsonl.gz",
-        "--out",
-        tmp_path / "other",
-    )
-    assert code == 2
-    assert errors.startswith(f"vatrack: error: {out}/perfect/predictions.jsonl.gz: ")
-    assert not (tmp_path / "other").exists()
 
 
 def test_a_failed_training_job_is_code_1(

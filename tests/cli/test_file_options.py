@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vatrack.cli import main
+from tests.command import Command
 from vatrack.cli.file_options import with_files
 from vatrack.cli.prediction import predict
 from vatrack.cli.training import select
@@ -95,19 +94,9 @@ def test_a_pipe_is_read_once_into_a_file(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(("command", "option"), [("config", "config"), ("export", "checkpoint")])
-def test_a_subcommand_refuses(
-    source: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    command: str,
-    option: str,
-) -> None:
-    words = ["vatrack", command, f"--{option}", str(source), "--out", str(source)]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert "would overwrite the input" in capsys.readouterr().err
+def test_a_subcommand_refuses(source: Path, vatrack: Command, command: str, option: str) -> None:
+    code, _, errors = vatrack(command, f"--{option}", source, "--out", source)
+    assert (code, "would overwrite the input" in errors) == (2, True)
     assert source.read_text() == "x"
 
 

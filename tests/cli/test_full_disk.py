@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.cli.test_cli import run as run_command
+from tests.command import Command
 from tests.conftest import Mini, tiny_config
 from tests.reporting.test_plots import make_run, training_line
 from vatrack.common.files import write_json, write_yaml
@@ -109,16 +109,15 @@ def files(disk: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_on_a_full_disk(
-    small_disk: Path, inputs: dict[str, Path], name: str,
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    small_disk: Path, inputs: dict[str, Path], name: str, vatrack: Command
+) -> None:
     end, command = COMMANDS[name]
     out = small_disk / end
     words = command.format(**inputs).split()
     failed = 0
     for pages in (0, 1, 3, 9, 27, 81):
         fill(small_disk, pages)
-        code, _, errors = run_command(capsys, monkeypatch, *words, "--out", out)
+        code, _, errors = vatrack(*words, "--out", out)
         if code == 0:
             break
         (message,) = (line for line in errors.splitlines() if line.startswith("vatrack: "))

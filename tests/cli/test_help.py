@@ -53,6 +53,10 @@ def test_help_fits_a_terminal(name: str) -> None:
     for line in ended.stdout.splitlines():
         assert len(line) <= COLUMNS, line
         assert "…" not in line, "a name or a default that is cut off"
+        assert "[default: (" not in line, "a default that is put between brackets twice"
+    for param in getattr(dict(all_commands()).get(name), "params", ()):
+        if str(param.metavar).startswith("[") and "|" in param.metavar:
+            assert param.metavar in ended.stdout, "choices that are broken inside a name"
 
 
 @pytest.mark.parametrize("name", NAMES)

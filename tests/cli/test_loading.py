@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
@@ -19,6 +18,7 @@ import yaml
 from tests.conftest import TinyData, make_tiny_data, tiny_config
 from tests.server import start_command, start_program
 from tests.training.interrupted import differences, finish
+from tests.waiting import wait_until
 from vatrack.config import Backbone, Method
 
 pytestmark = pytest.mark.usefixtures("narrow_trunk")
@@ -84,10 +84,9 @@ class Command:
         process.join(SECONDS)
         output, errors = (path.read_text() for path in self._shown)
         assert process.exitcode == status, output + errors
-        deadline = time.monotonic() + SECONDS
-        while self.processes():
-            assert time.monotonic() < deadline, "a process is left"
-            time.sleep(0.1)
+        wait_until(
+            lambda: not self.processes(), SECONDS, what="the end of all processes", pause=0.1
+        )
         return output, errors
 
     def end(self, process: BaseProcess, status: int) -> str:
@@ -218,10 +217,7 @@ def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
     command = Command(tiny_data, tmp_path, "train", workers=2, loader_timeout_seconds=1)
     options = ("--annotations", tiny_data.annotations, "--out", command.out)
     process = command.start(*options)
-    deadline = time.monotonic() + SECONDS
-    while len(found := command.processes()) < 3:
-        assert time.monotonic() < deadline and process.is_alive()
-        time.sleep(0.005)
+    found = wait_until(lambda: several(command.processes(), 3), SECONDS, process=process)
     for child in set(found) - {process.pid}:
         os.kill(child, number)
     assert message in command.end(process, 2)
@@ -254,10 +250,9 @@ def test_processes_that_predict_end_together(
         *("--checkpoint", undisturbed / "checkpoints" / "epoch_01.pt", "--processes", 2),
         *("--frames", two_videos.annotations / "valid" / "joint.json", "--out", folder / "p.jsonl"),
     )
-    deadline = time.monotonic() + SECONDS
-    while len(found := predicting(command.processes())) < 2:
-        assert time.monotonic() < deadline and process.is_alive()
-        time.sleep(0.005)
+    found = wait_until(
+        lambda: several(predicting(command.processes()), 2), SECONDS, process=process
+    )
     if whom == "group":
         os.killpg(process.pid, number)
     else:
@@ -269,6 +264,11 @@ def test_processes_that_predict_end_together(
     assert message in errors
     assert not (folder / "p.jsonl").exists()
     assert number == signal.SIGKILL == -status or list(folder.iterdir()) == []
+
+
+def several(processes: list[int], number: int) -> list[int]:
+    """The processes, once there are so many of them."""
+    return processes if len(processes) >= number else []
 
 
 def predicting(processes: list[int]) -> list[int]:

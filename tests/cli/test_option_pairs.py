@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.sailvos.official import write_raw
 from vatrack.cli import app
 from vatrack.cli.option_pairs import INSTEAD, NEEDS
 from vatrack.common.files import write_json
 from vatrack.sailvos.index import build_index
-
-Command = Callable[..., tuple[int, str, str]]
 
 DRAWING = "overlay --ground-truth j.json --predictions p.jsonl --images i --out o.png"
 SHEET = "cuts sheet --raw raw --index index.json --structure clips.json --video a --out o.png"
@@ -65,9 +62,8 @@ REFUSED = {
 
 
 @pytest.fixture
-def vatrack(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Command:
+def vatrack(vatrack: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Called in a folder of the files that are named above."""
     monkeypatch.chdir(tmp_path)
     paths = write_raw(tmp_path / "raw", {"train": {"a": 4}, "valid": {"b": 4}})
     build_index(tmp_path / "raw", paths, tmp_path / "index.json")
@@ -77,7 +73,7 @@ def vatrack(
     (tmp_path / "own.yaml").write_text(
         "dataset: {format: joint, train_json: t.json, valid_json: v.json, images: i}\n"
     )
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+    return vatrack
 
 
 @pytest.mark.parametrize("words", REFUSED)

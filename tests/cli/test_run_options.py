@@ -12,22 +12,17 @@ import pytest
 import yaml
 
 import vatrack as package
-from tests.cli.test_cli import run as call
 from tests.conftest import TinyData
 from tests.evaluation.scenes import random_scene
 from tests.models.small import SMALL
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.config import Backbone, Config, Method, RunConfig
+from vatrack.inference.predict import predict_files
 from vatrack.models.detector import build
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.checkpoint import load, save
 from vatrack.weights.export import export
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *arguments: call(capsys, monkeypatch, *arguments)
 
 
 @pytest.fixture
@@ -118,80 +113,117 @@ def test_a_folder_without_the_file_is_named(
         package.load(tmp_path)
 
 
-def test_metrics_overlay_choice_and_export_of_a_run(
-    vatrack, folder: RunFolder, tiny_data: TinyData, data: tuple[object, ...], tmp_path: Path
+@pytest.fixture(scope="module")
+def found(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with the predictions of the run, and with what lies beside them."""
+    run, trained = tiny_run
+    out = RunFolder(tmp_path_factory.mktemp("found"))
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    checkpoint = RunFolder(trained).checkpoint(2)
+    predict_files(run, checkpoint, truth, tiny_data.images, out.predictions)
+    return out.path
+
+
+@pytest.fixture
+def predicted(folder: RunFolder, found: Path) -> RunFolder:
+    """The run with its predictions."""
+    shutil.copytree(found, folder.path, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def truth(tiny_data: TinyData) -> tuple[object, ...]:
+    return ("--ground-truth", tiny_data.annotations / "valid" / "joint.json")
+
+
+@pytest.fixture
+def inside(predicted: RunFolder, tiny_data: TinyData, tmp_path: Path) -> RunFolder:
+    """A run among the results of the workflow, which say where everything is."""
+    results = tmp_path / "results"
+    shutil.copytree(predicted.path, results / "runs" / "vatrack__resnet18")
+    (results / "annotations").symlink_to(tiny_data.annotations)
+    return RunFolder(results / "runs" / "vatrack__resnet18")
+
+
+def test_a_run_is_evaluated_as_its_config_says(
+    vatrack, predicted: RunFolder, truth: tuple[object, ...], tmp_path: Path
 ) -> None:
-    assert (
-        vatrack("predict", "--checkpoint", folder.path, *data, "--out", folder.predictions)[0] == 0
-    )
-    truth = ("--ground-truth", tiny_data.annotations / "valid" / "joint.json")
-    values = yaml.safe_load(folder.config.read_text())
+    values = yaml.safe_load(predicted.config.read_text())
     values["evaluation"]["max_tracks"] = 7
-    folder.config.write_text(yaml.safe_dump(values))
-    options = ("evaluate", "--predictions", folder.path, *truth, "--out", folder.metrics)
-    assert vatrack(*options, "--run", folder.path)[0] == 0
-    assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 7
-    assert vatrack(*options, "--run", folder.path, "--set", "evaluation.max_tracks=9")[0] == 0
-    assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 9
-    # What a run's folder does not say is asked for.
-    code, _, errors = vatrack("evaluate", "--run", folder.path, "--out", tmp_path / "m.json")
+    predicted.config.write_text(yaml.safe_dump(values))
+    options = ("evaluate", "--predictions", predicted.path, *truth, "--run", predicted.path)
+    assert vatrack(*options, "--out", predicted.metrics)[0] == 0
+    assert yaml.safe_load(predicted.evaluation.read_text())["max_tracks"] == 7
+    changed = ("--set", "evaluation.max_tracks=9", "--out", predicted.metrics)
+    assert vatrack(*options, *changed)[0] == 0
+    assert yaml.safe_load(predicted.evaluation.read_text())["max_tracks"] == 9
+    # Metrics elsewhere are another evaluation: the folder's own keep their settings.
+    elsewhere = ("--set", "evaluation.max_tracks=5", "--out", tmp_path / "other.json")
+    assert vatrack(*options, *elsewhere)[0] == 0
+    assert (tmp_path / "other.json").is_file()
+    assert yaml.safe_load(predicted.evaluation.read_text())["max_tracks"] == 9
+
+
+def test_a_run_among_results_needs_no_other_option(
+    vatrack, inside: RunFolder, predicted: RunFolder, truth: tuple[object, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "m.json"
+    assert vatrack("evaluate", "--run", inside.path, "--out", inside.metrics)[0] == 0
+    same = ("--predictions", predicted.path, *truth, "--config", predicted.config)
+    assert vatrack("evaluate", *same, "--out", out)[0] == 0
+    assert inside.metrics.read_bytes() == out.read_bytes()
+    code, _, errors = vatrack("evaluate", "--run", inside.path, "--out", inside.predictions)
+    assert (code, "is a file of predictions, which would be lost" in errors) == (2, True)
+    # What the folder of another one does not say is asked for.
+    code, _, errors = vatrack("evaluate", "--run", predicted.path, "--out", out)
     assert code == 2
     assert "no ground truth in its results folder" in errors and "give --ground-truth" in errors
-    # A run among the results of the workflow says where everything is.
-    results = tmp_path / "results"
-    shutil.copytree(folder.path, results / "runs" / "vatrack__resnet18")
-    (results / "annotations").symlink_to(tiny_data.annotations)
-    inside = RunFolder(results / "runs" / "vatrack__resnet18")
-    inside.metrics.unlink()
-    assert vatrack("evaluate", "--run", inside.path, "--out", inside.metrics)[0] == 0
-    same = ("--predictions", folder.path, *truth, "--config", folder.config)
-    assert vatrack("evaluate", *same, "--out", tmp_path / "m.json")[0] == 0
-    assert inside.metrics.read_bytes() == (tmp_path / "m.json").read_bytes()
-    taken = ("--run", inside.path, "--out", inside.predictions)
-    code, _, errors = vatrack("evaluate", *taken)
-    assert (code, "is a file of predictions, which would be lost" in errors) == (2, True)
-    # Metrics elsewhere are another evaluation: the folder's own keep their settings.
-    elsewhere = ("--out", tmp_path / "other.json", "--set", "evaluation.max_tracks=5")
-    assert vatrack(*options[:-2], *elsewhere, "--run", folder.path)[0] == 0
-    assert (tmp_path / "other.json").is_file()
-    assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 9
 
-    drawn = tmp_path / "overlay.png"
-    drawing = ("overlay", "--predictions", folder.path, *truth, "--images", tiny_data.images)
-    assert vatrack(*drawing, "--score", 0, "--out", drawn)[0] == 0
-    assert drawn.stat().st_size > 1000
 
-    other = [tmp_path / f"{name}.json" for name in ("folder", "file")]
-    for given, out in zip((folder.path, folder.predictions), other, strict=True):
-        exporting = ("export-predictions", given, *truth, "--to", "coco", "--out", out)
-        assert vatrack(*exporting)[0] == 0
-    assert other[0].read_bytes() == other[1].read_bytes()
-    lines = list(package.read_predictions(folder.path))
-    # The run's method has both masks, so predictions with one alone are damaged.
-    inside.predictions.write_bytes(
-        gzip.compress(
-            "".join(json.dumps({**one, "visible": None}) + "\n" for one in lines).encode()
-        )
-    )
+def test_predictions_of_a_run_lack_no_mask_type_of_its_method(
+    vatrack, inside: RunFolder, truth: tuple[object, ...], tmp_path: Path
+) -> None:
+    """The run's method has both masks, so predictions with one alone are damaged."""
+    both = package.evaluate(truth[1], inside.predictions)
+    lines = list(package.read_predictions(inside.path))
+    texts = (json.dumps({**one, "visible": None}) + "\n" for one in lines)
+    inside.predictions.write_bytes(gzip.compress("".join(texts).encode()))
     said = f"{inside.predictions}: no prediction has visible masks, although the method of the run"
     code, _, errors = vatrack("evaluate", "--run", inside.path, "--out", tmp_path / "m.json")
     assert (code, said in errors) == (2, True)
     with pytest.raises(package.InputError, match=re.escape(said)):
         package.evaluate(truth[1], inside.path)
-    assert (
-        package.evaluate(truth[1], inside.predictions).keys()
-        < json.loads(inside.metrics.read_text()).keys()
-    )
-    assert len(lines) == len(json.loads(other[0].read_text()))
-    assert package.load(folder.path, device="cpu").method == str(
-        load(folder.best_checkpoint).method
-    )
+    assert package.evaluate(truth[1], inside.predictions).keys() < both.keys()
 
+
+def test_predictions_of_a_run_are_drawn_and_exported(
+    vatrack, predicted: RunFolder, tiny_data: TinyData, truth: tuple[object, ...], tmp_path: Path
+) -> None:
+    drawn = tmp_path / "overlay.png"
+    drawing = ("overlay", "--predictions", predicted.path, *truth, "--images", tiny_data.images)
+    assert vatrack(*drawing, "--score", 0, "--out", drawn)[0] == 0
+    assert drawn.stat().st_size > 1000
+    other = [tmp_path / f"{name}.json" for name in ("folder", "file")]
+    for given, out in zip((predicted.path, predicted.predictions), other, strict=True):
+        exporting = ("export-predictions", given, *truth, "--to", "coco", "--out", out)
+        assert vatrack(*exporting)[0] == 0
+    assert other[0].read_bytes() == other[1].read_bytes()
+    lines = list(package.read_predictions(predicted.path))
+    assert len(lines) == len(json.loads(other[0].read_text()))
+
+
+def test_an_exported_checkpoint_of_a_run_predicts_the_same(
+    vatrack, predicted: RunFolder, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    method = load(predicted.best_checkpoint).method
+    assert package.load(predicted.path, device="cpu").method == str(method)
     exported = tmp_path / "shared.safetensors"
-    assert vatrack("export", "--checkpoint", folder.path, "--out", exported)[0] == 0
+    assert vatrack("export", "--checkpoint", predicted.path, "--out", exported)[0] == 0
     again = tmp_path / "again.jsonl.gz"
     assert vatrack("predict", "--checkpoint", exported, *data, "--out", again)[0] == 0
-    assert again.read_bytes() == folder.predictions.read_bytes()
+    assert again.read_bytes() == predicted.predictions.read_bytes()
 
 
 def test_the_best_checkpoint_by_the_runs_own_config(

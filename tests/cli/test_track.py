@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.api.conftest import checkpoint  # noqa: F401
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.video.videos import sample_image, write_sound, write_video
 from vatrack.api.load import load
 
@@ -29,11 +29,11 @@ def _loaded_once() -> Iterator[None]:
 
 @pytest.fixture
 def track(
-    capsys: pytest.CaptureFixture[str],
+    vatrack: Command,
     monkeypatch: pytest.MonkeyPatch,
     checkpoint: Path,  # noqa: F811
     tmp_path: Path,
-) -> Callable[..., tuple[int, str, str]]:
+) -> Command:
     logger = logging.getLogger("vatrack")
     monkeypatch.setattr(logger, "level", logger.level)  # --quiet changes it
     monkeypatch.chdir(tmp_path)
@@ -44,7 +44,7 @@ def track(
             given += ["--checkpoint", checkpoint]
         if "--out" not in given:
             given += ["--out", tmp_path / "out"]
-        return run(capsys, monkeypatch, "track", *given)
+        return vatrack("track", *given)
 
     return call
 

@@ -9,6 +9,7 @@ import pytest
 from vatrack.cli.train_job import _key, launch
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, parse_config
+from vatrack.training.start import alone_in
 
 
 def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None:
@@ -24,6 +25,18 @@ def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None
     assert _key(training, tmp_path, tmp_path) != before
 
 
+def test_no_training_begins_in_a_folder_of_something_else(tmp_path: Path) -> None:
+    run = parse_config({}, "test", Config).for_run(Method.VATRACK, Backbone.RESNET18)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").touch()
+    told = "photos: contains holiday.jpg, but no training; choose a new folder for the run"
+    with pytest.raises(InputError, match=told):
+        launch(run, tmp_path, tmp_path, tmp_path / "photos")
+    with pytest.raises(InputError, match=told), alone_in(tmp_path / "photos"):
+        pass
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["holiday.jpg"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -31,7 +44,6 @@ def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None
             {"training": {"weights": "/nowhere/x.pt"}},
             r"training\.weights: /nowhere/x\.pt: no such file; put it there",
         ),
-        ({}, "frozen_stages 1 and norm batch need pretrained weights"),
         (
             {"compute": {"device": "cuda"}, "launcher": {"gpus": 0}},
             r"compute\.device: is cuda but launcher\.gpus is 0",

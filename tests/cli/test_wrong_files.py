@@ -3,94 +3,21 @@ is wanted."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-import typer
 
-import vatrack as vatrack_package
-from tests.cli.test_cli import run
-from tests.evaluation.scenes import random_scene
-from tests.sailvos.official import write_raw
-from vatrack.cli import app
-from vatrack.common.errors import InputError
+from tests.cli.given import FOUND, RAW, TRUTH, WEIGHTS, output_of
+from tests.command import Command
 from vatrack.common.file_forms import FileForm
 from vatrack.common.files import write_json
 from vatrack.common.value_files import read_json
 from vatrack.data import known_forms as forms
-from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.io.predictions import Predictions
-from vatrack.evaluation.io.predictions import read_predictions as read_whole
-from vatrack.exchange.listing import read_listing
-from vatrack.inference.predict import predict_files
-from vatrack.runs.metrics_log import TrainingPoint, append
-from vatrack.sailvos.index import build_index
 
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small file of every form, in the working folder."""
-    joint, predictions = random_scene(1)
-    write_json(tmp_path / "joint.json", joint)
-    write_json(tmp_path / "tracks.json", video_ground_truth(joint, "amodal", 0.75))
-    (tmp_path / "found.jsonl").write_text("".join(json.dumps(one) + "\n" for one in predictions))
-    write_json(tmp_path / "object.json", {"predictions": predictions}, indent=1)
-    paths = write_raw(tmp_path / "raw", {"train": {"a": 4}, "valid": {"b": 4}})
-    build_index(tmp_path / "raw", paths, tmp_path / "index.json")
-    write_json(tmp_path / "clips.json", {"a__9": [], "a__3": ["000003.bmp", "000004.bmp"]})
-    (tmp_path / "found.jsonl.gz").write_bytes(
-        gzip.compress((tmp_path / "found.jsonl").read_bytes())
-    )
-    write_json(tmp_path / "metrics.json", {"image/amodal/AP": 1.0})
-    write_json(tmp_path / "details.json", {"per_class": {}, "per_video": {}})
-    torch.save({"a": torch.zeros(1)}, tmp_path / "best.pt")
-    np.savez(tmp_path / "shard.npz", record=np.zeros(1))
-    append(tmp_path / "metrics.jsonl", TrainingPoint(1, 1, 1.0, {"loss": 2.0}))
-    append(tmp_path / "metrics.jsonl", TrainingPoint(2, 1, 2.0, {"loss": 1.0}))
-    (tmp_path / "c.yaml").write_text("dataset: {clips: {structure: index.json}}\n")
-    (tmp_path / "wrong" / "x").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-# Names for what commands write; for others a folder.
-OUTPUTS = {
-    ".npz": r"evaluate .*--shard",
-    ".json": r"evaluate|merge-evaluations|index|select|annotate|validate|cuts (structure|compare)"
-    r"|cuts score .*--video|export-predictions .*--to (coco|ytvis)|import-dataset",
-    ".jsonl": r"predict|merge-predictions|import-predictions",
-    ".png": r"overlay|cuts sheet .*--video",
-    ".html": "report",
-    ".yaml": "init-config|config",
-}
-
-
-def output_of(words: str) -> str:
-    """A name that a command may give to what it writes."""
-    return "o" + next((end for end, own in OUTPUTS.items() if re.match(own, words)), "")
-
-
-TRUTH = "--ground-truth joint.json"
-FOUND = "--predictions found.jsonl"
-RAW = "--raw raw --index index.json"
-
-
-WEIGHTS = FileForm("PyTorch weights (.pt)")
 FORMS = {
     "best.pt": WEIGHTS,
     "clips.json": forms.STRUCTURE,
@@ -279,6 +206,7 @@ OTHER_KIND = {
         r"--run wrong: not a run folder \(no config\.yaml\); give one such as "
         "results/mini/runs/vatrack__resnet18, or give --config"
     ),
+    f"evaluate {TRUTH} {FOUND} --run all": "--run all: a results folder; give one of the folders",
     "merge-evaluations m.npz --run all": "--run all: a results folder; give one of the folders in",
     "compare all wrong": "all: a results folder; give one of the folders in all/runs",
 }
@@ -358,134 +286,6 @@ def test_nothing_to_do_is_no_success(vatrack: Command, files: Path, words: str) 
     assert not (files / out).exists()
 
 
-BOTH = f"{TRUTH} --predictions found.jsonl"
-OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
-OWN = "--train joint.json --valid joint.json --images raw"
-# Commands with the option that names a file, and how that file's name must end.
-ENDINGS: dict[str, str] = {
-    "config --out": ".yaml or .yml",
-    "config --schema --out": ".json or .json.gz",
-    "config --reference --out": ".md",
-    "unpack --archive a.tar --out o --record": ".json or .json.gz",
-    "annotate --raw raw --out": ".json or .json.gz",
-    f"validate {OFFICIAL} --out": ".json or .json.gz",
-    "validate --joint joint.json --images raw --out": ".json or .json.gz",
-    f"index {OFFICIAL} --out": ".json or .json.gz",
-    "import-dataset joint.json --from ytvis --images raw --out": ".json or .json.gz",
-    f"init-config {OWN} --out": ".yaml or .yml",
-    "select --run run --out": ".json or .json.gz",
-    "import-checkpoint best.pt --method vatrack --backbone resnet18 --out": ".pt or .pth",
-    "export --checkpoint best.pt --out": ".safetensors",
-    "merge-predictions found.jsonl --out": ".jsonl or .jsonl.gz",
-    f"import-predictions found.jsonl {TRUTH} --from coco --out": ".jsonl or .jsonl.gz",
-    f"export-predictions found.jsonl {TRUTH} --to coco --out": ".json or .json.gz",
-    f"evaluate {BOTH} --out": ".json or .json.gz",
-    f"evaluate {BOTH} --out o.json --details": ".json or .json.gz",
-    f"evaluate {BOTH} --shard 1/2 --out": ".npz",
-    "merge-evaluations shard.npz --out": ".json or .json.gz",
-    f"overlay {BOTH} --images raw --out": ".png",
-    f"overlay {BOTH} --images raw --out o.png --video": ".mp4",
-    "report --run run --out": ".html or .htm",
-    "cuts score --raw raw --index index.json --video a --out": ".json or .json.gz",
-    "cuts structure --config c.yaml --index index.json --out": ".json or .json.gz",
-    "cuts compare clips.json clips.json --out": ".json or .json.gz",
-    f"cuts sheet {RAW} --structure clips.json --video a --out": ".jpg, .jpeg or .png",
-}
-
-
-@pytest.mark.parametrize("words", ENDINGS)
-@pytest.mark.parametrize("name", ["q.txt", "q"])
-def test_the_name_of_an_output_says_its_form(
-    vatrack: Command, files: Path, words: str, name: str
-) -> None:
-    (files / "run").mkdir()
-    (files / "run" / "config.yaml").write_text("seed: 1\n")
-    before = {path: path.is_dir() or path.read_bytes() for path in files.rglob("*")}
-    code, shown, errors = vatrack(*words.split(), name)
-    assert (code, shown) == (2, "")
-    assert re.search(rf"^vatrack: error: {name}: .*; its name must end in ", errors), errors
-    assert errors.endswith(f" {ENDINGS[words]}\n") or "cuts sheet" in words
-    assert {path: path.is_dir() or path.read_bytes() for path in files.rglob("*")} == before
-
-
-def test_every_file_that_a_command_writes_has_a_form() -> None:
-    group: Any = typer.main.get_command(app)
-    commands = group.commands | {
-        f"cuts {name}": one for name, one in group.commands["cuts"].commands.items()
-    }
-    writing = {
-        name
-        for name, one in commands.items()
-        for param in one.params
-        if param.name == "out" and param.metavar != "FOLDER"
-    }
-    # What is downloaded may be anything; a prediction loads its checkpoint first.
-    known = {" ".join(words.split()[: 1 + words.startswith("cuts")]) for words in ENDINGS}
-    assert writing - known == {"fetch", "predict"}
-    run: Any = None
-    with pytest.raises(InputError, match=r"q\.txt: .* must end in \.jsonl or \.jsonl\.gz"):
-        predict_files(run, Path("c.pt"), Path("j.json"), Path("i"), Path("q.txt"))
-
-
-def read_in_one_go(name: str) -> Predictions:
-    truth = read_listing(Path("joint.json"))
-    return read_whole(name, truth.images, truth.document, "joint.json")
-
-
-# What takes a file of predictions in Python.
-CALLS: dict[str, Callable[[str], Any]] = {
-    "read_predictions": lambda name: list(vatrack_package.read_predictions(name)),
-    "evaluate": lambda name: vatrack_package.evaluate("joint.json", name),
-    "export_predictions": lambda name: vatrack_package.export_predictions(
-        name, "joint.json", "coco", "o.json"
-    ),
-    "in one go": read_in_one_go,
-}
-
-
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        ("joint.json", forms.JOINT),
-        ("tracks.json", forms.TRACKS),
-        ("raw/valid.json", forms.OFFICIAL),
-        ("index.json", forms.INDEX),
-        ("clips.json", forms.STRUCTURE),
-        ("metrics.json", forms.METRICS),
-        ("details.json", forms.DETAILS),
-        ("metrics.jsonl", forms.LOG),
-        ("coco.json", forms.COCO),
-        ("best.pt", WEIGHTS),
-        ("shard.npz", forms.SHARD),
-    ],
-)
-def test_python_names_files_as_the_commands_do(
-    files: Path, call: str, name: str, form: FileForm
-) -> None:
-    item = {"image_id": 40, "category_id": 1, "score": 0.5, "segmentation": {}, "track_id": 1}
-    write_json(files / "coco.json", [item])
-    told = f"{name}: is {form.what}, not {forms.PREDICTIONS.what}; {forms.PREDICTIONS.give}"
-    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
-        CALLS[call](name)
-
-
-def test_what_python_reads_is_a_prediction(files: Path) -> None:
-    lines = (files / "found.jsonl").read_text().splitlines()
-    assert len(list(vatrack_package.read_predictions(files / "found.jsonl"))) == len(lines)
-    for change, told in (
-        ({"score": "high"}, "score is 'high'; "),
-        ({"amodal": None, "visible": None}, "has neither an 'amodal' nor a 'visible' mask; add"),
-        ({"amodal": {"counts": "x"}}, "the amodal mask "),
-    ):
-        wrong = json.dumps(json.loads(lines[1]) | change)
-        (files / "w.jsonl").write_text("\n".join([lines[0], wrong, *lines[2:]]))
-        read = vatrack_package.read_predictions("w.jsonl")
-        assert next(read) == json.loads(lines[0])
-        with pytest.raises(InputError, match=rf"^w\.jsonl: line 2: {re.escape(told)}"):
-            next(read)
-
-
 EXCHANGED = {
     "predict --checkpoint best.pt --frames raw --images joint.json --out o.jsonl": "--frames raw: "
     "is a folder, and --images joint.json a file; exchange the two",
@@ -506,31 +306,6 @@ def test_a_file_and_a_folder_that_are_exchanged(vatrack: Command, files: Path, w
     before = set(files.rglob("*"))
     assert vatrack(*words.split()) == (2, "", f"vatrack: error: {EXCHANGED[words]}\n")
     assert set(files.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("words", "ending"),
-    [
-        ("tables --run wrong --out tb.csv", ".csv"),
-        ("figures --run wrong --out f.PNG", ".PNG"),
-        ("track v.mp4 --checkpoint best.pt --out o.mp4", ".mp4"),
-        ("clips --config c.yaml --raw raw --structure clips.json --out o.json", ".json"),
-    ],
-)
-def test_a_folder_is_not_called_like_a_file(
-    vatrack: Command, files: Path, words: str, ending: str
-) -> None:
-    name = words.split()[-1]
-    code, _, errors = vatrack(*words.split())
-    told = f"--out {name}: the output is a folder, not a {ending} file; choose a name without"
-    assert code == 2 and told in errors
-    assert not (files / name).exists()
-
-
-def test_an_existing_folder_may_be_called_like_a_file(vatrack: Command, files: Path) -> None:
-    (files / "t.csv").mkdir()
-    _, _, errors = vatrack("tables", "--run", "wrong", "--out", "t.csv")
-    assert "wrong" in errors and "the output is a folder" not in errors
 
 
 def test_a_first_config_tells_all_wrong_paths_at_once(vatrack: Command, files: Path) -> None:

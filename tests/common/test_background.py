@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.waiting import wait_until
 from vatrack.common.background import WriteBehind, read_ahead
 
 
@@ -23,13 +24,6 @@ def counted(number: int, made: list[int]) -> Iterator[int]:
             yield item
     finally:
         made.append(-1)
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_items_come_in_order_and_not_too_far_ahead() -> None:

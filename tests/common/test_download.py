@@ -6,17 +6,15 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vatrack import cli
+from tests.command import Command
+from tests.http_server import Handler, http_server
 from vatrack.common import download as module
 from vatrack.common.download import fetch
 from vatrack.common.errors import InputError
@@ -25,7 +23,7 @@ CONTENT = np.random.default_rng(3).bytes(3_500_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Files(Handler):
     """Answers by path; `asked` lists the paths, `sent` counts the bytes of bodies."""
 
     asked: list[str]
@@ -74,14 +72,11 @@ class Handler(BaseHTTPRequestHandler):
                 return
             type(self).sent += 1 << 16
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @dataclass
 class Server:
     address: str
-    handler: type[Handler]
+    handler: type[Files]
 
     def url(self, path: str) -> str:
         return self.address + path
@@ -91,13 +86,9 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    handler = type("OwnHandler", (Handler,), {"asked": [], "sent": 0})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield Server(f"http://127.0.0.1:{http.server_port}", handler)
-        http.shutdown()
-        thread.join()
+    handler = type("OwnFiles", (Files,), {"asked": [], "sent": 0})
+    with http_server(handler) as address:
+        yield Server(f"http://{address}", handler)
 
 
 def umask() -> int:
@@ -245,13 +236,10 @@ def test_bad_questions(url: str, sha256: str, message: str, tmp_path: Path) -> N
         get(url, tmp_path / "out", sha256=sha256)
 
 
-def test_the_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command(server: Server, tmp_path: Path, vatrack: Command) -> None:
     for path, code in (("/good", 0), ("/none", 2)):
         out = tmp_path / f"{code}.json"
         options = {"--url": server.url(path), "--size": LENGTH, "--sha256": SHA256, "--out": out}
-        arguments = [str(word) for option in options.items() for word in option]
-        monkeypatch.setattr(sys, "argv", ["vatrack", "fetch", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert int(ended.value.code or 0) == code
+        words = (word for option in options.items() for word in option)
+        assert vatrack("fetch", *words)[0] == code
         assert out.exists() == (code == 0)

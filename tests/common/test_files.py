@@ -23,6 +23,7 @@ from vatrack.common.files import (
     write_json,
     write_text,
 )
+from vatrack.common.paths import real, same_file
 from vatrack.common.text_files import open_text
 from vatrack.common.value_files import read_json
 
@@ -133,6 +134,29 @@ def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     assert folder.is_symlink()
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["new"]
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("target", ["nowhere/target", "link"])
+def test_nothing_is_written_through_a_broken_link(target: str, tmp_path: Path) -> None:
+    """Only a link to what is missing in a folder that is there leads to a new file."""
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    for path in (link / "a.json", link / "new" / "a.json"):
+        with pytest.raises(InputError, match=r"part of this path is a file or a broken link, not"):
+            write_text(path, "x")
+    assert link.is_symlink() and names(tmp_path) == ["link"]
+
+
+def test_links_in_a_circle_are_no_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, target in (("itself", "itself"), ("one", "other"), ("other", "one")):
+        Path(name).symlink_to(target)
+    for path in (Path("itself"), Path("one").absolute()):
+        for folder in (False, True):
+            with pytest.raises(InputError, match=f"^{path}: is a broken link; choose another"):
+                check_target(path, folder=folder)
+        assert real(path).is_absolute()
+    assert same_file("itself", tmp_path / "itself") and not same_file("itself", "one")
 
 
 @pytest.mark.parametrize("read_only", ["parent", "parent/folder"])

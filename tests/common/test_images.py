@@ -82,6 +82,13 @@ def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: s
         assert "again" in str(caught.value)
 
 
+def test_a_broken_link_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.bmp"
+    path.symlink_to("a.bmp")
+    with pytest.raises(InputError, match=r"a\.bmp: is a broken link; unpack or copy it again$"):
+        read_image(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -235,6 +242,20 @@ def test_what_is_no_file_is_said_so(tmp_path: Path) -> None:
         for read in (read_image, check_image):
             with pytest.raises(InputError, match=rf"{name}: is {found}"):
                 read(tmp_path / name)
+
+
+@pytest.mark.parametrize("asked", ["is_file", "exists", "stat"])
+def test_a_folder_without_permission_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Root may read everything, so the system's refusal is played."""
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, asked, refuse)
+    with pytest.raises(BadImage, match=r"cannot be read \(Permission denied\); correct its perm"):
+        read_image(tmp_path / "closed" / "000001.png")
 
 
 def test_the_reason_outlasts_a_process_boundary() -> None:

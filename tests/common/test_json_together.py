@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.common.test_json_lists import OBJECTS, STYLES
+from tests.common.json_files import OBJECTS, STYLES
 from vatrack.common.json_stream import loads
 from vatrack.common.json_together import parse_together
 from vatrack.common.value_files import DEEPEST, count_keys

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.waiting import wait_until
 from vatrack.common.errors import InputError
 from vatrack.common.locks import filling, locked, only_run, opened_folder, patience, try_locked
 
@@ -27,9 +28,7 @@ def hold(path: Path, ready: Path) -> None:
 def holder(folder: Path) -> ForkProcess:
     process = get_context("fork").Process(target=hold, args=(folder / "lock", folder / "ready"))
     process.start()
-    while not (folder / "ready").exists():
-        assert process.is_alive(), "it ended before"
-        time.sleep(0.01)
+    wait_until((folder / "ready").exists, process=process)
     return process
 
 

@@ -155,6 +155,15 @@ def test_polygons_are_those_of_pycocotools() -> None:
     assert mask_forms.compress(polygons, (8, 12)) == coco_mask.merge(codes)["counts"]
 
 
+def test_polygons_in_parts_of_the_image_are_no_pixels() -> None:
+    relative = [[0, 0.1, 1, 0.1, 1, 0.9], [0.2, 0.2, 0.3, 0.2, 0.3, 0.3]]
+    with pytest.raises(mask_forms.MaskError, match=r"multiply x by its width \(12\) and y by"):
+        mask_forms.compress(relative, (8, 12))
+    for polygons in ([[0.0, 0, 1, 0, 1, 1, 0, 1]], [*relative, [0.0, 0, 0, 2, 2, 0]]):
+        codes = coco_mask.frPyObjects(polygons, 8, 12)
+        assert mask_forms.compress(polygons, (8, 12)) == coco_mask.merge(codes)["counts"]
+
+
 @given(
     st.lists(
         st.lists(st.integers(1, 40) | st.integers(1, 2**31 - 1), max_size=9).map(

@@ -16,7 +16,7 @@ import pytest
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import Texts, read_lists
-from vatrack.common.text_files import check_source, no_such, read_text
+from vatrack.common.text_files import check_source, nearest_existing, no_such, read_text
 from vatrack.common.value_files import parse_yaml, read_json, read_yaml
 from vatrack.config import load_config
 from vatrack.config.categories import CATEGORIES
@@ -155,6 +155,8 @@ def test_pipes_devices_and_folders_are_refused(tmp_path: Path, reader: str) -> N
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     # These look whether the file is there before they open it, and say how to make it.
+    (tmp_path / "lost").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
     below = "" if reader in ("training form", "metrics log") else f": {pipe} is a file"
     for path, message in (
         (pipe, "is a pipe or a device; save its content to a file first"),
@@ -162,6 +164,9 @@ def test_pipes_devices_and_folders_are_refused(tmp_path: Path, reader: str) -> N
         (tmp_path, "is a folder"),
         (tmp_path / "none", "no such file; "),
         (pipe / "none", f"no such file{below}"),
+        (tmp_path / "lost", "is a broken link; "),
+        (tmp_path / "circle", "is a broken link; "),
+        (tmp_path / "circle" / "none", "no such file; "),
     ):
         with pytest.raises(InputError) as caught:
             READERS[reader].read(path)
@@ -176,6 +181,9 @@ def test_a_folder_is_no_missing_file_nor_the_other_way_round(tmp_path: Path) -> 
     assert no_such(tmp_path / "none", "folder") == "no such folder"
     assert no_such(tmp_path, "file") == "is a folder, not a file"
     assert no_such(file, "folder") == "is a file, not a folder"
+    (tmp_path / "circle").symlink_to("circle")
+    assert no_such(tmp_path / "circle", "folder") == "is a broken link"
+    assert nearest_existing(tmp_path / "circle" / "a") == tmp_path / "circle"
     assert no_such(tmp_path / "pipe", "file") == "is a pipe or a device, not a file"
     with pytest.raises(InputError, match=rf"no such file: {file} is a file, not a folder; check"):
         check_source(file / "metrics.jsonl")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,10 @@ def test_methods(method: str, masks: tuple[str, ...], form: str) -> None:
     assert (Method(method).masks, Method(method).form) == (masks, form)
 
 
+def _tables_of(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
 def test_the_reference_lists_every_key() -> None:
     def keys(schema: dict[str, Any], models: dict[str, Any], path: str = "") -> set[str]:
         found = set()
@@ -243,6 +248,12 @@ def test_the_reference_lists_every_key() -> None:
     )
     assert "| `model.frozen_stages` | integer from 0 to 4 | `1` |" in text
     assert "| `training.optimizer.clip_norm` | number > 0 or `null` | `null` |" in text
+    # What must be given has no default, and what is cited can be followed.
+    assert "| `dataset.archives[].path` | path | required |" in text
+    assert "| `dataset.archives[].size` | integer > 0 or `null` | `null` |" in text
+    assert "[quirk D12](specification.md#quirk-d12)" in text and "docs/" not in _tables_of(text)
+    abouts = re.findall(r"^## .*\n\n([^|]+?)\n\n", text, re.MULTILINE)
+    assert len(abouts) > 20 and all(re.match(r"[A-Z](.|\n)*\.$", about) for about in abouts)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.config.test_classes import listed
 from vatrack.common.errors import InputError
-from vatrack.config import ClassList, FileClasses
+from vatrack.config import SAILVOS, ClassList, FileClasses
 from vatrack.config.file_classes import parse_class_map
 
 
@@ -18,14 +18,23 @@ def test_names_say_which_class_is_which() -> None:
     assert file.labels(classes) == {90: 2, 0: 0}
     assert file.category_ids(classes) == (0, None, 90)
     assert file.classes == ClassList(("dog", "car")), "in the order of the file"
-    note = file.note(classes)
-    assert note is not None
-    assert note.startswith("a.json: lists the classes in another order; they are matched by name")
-    assert "1 of 3 do not occur in it: 'bus'" in note
-    assert "different ids" in str(FileClasses.of(listed("car", "bus", first=5), "b").note(classes))
-    assert FileClasses.of(listed("car", "bus", "dog"), "c").note(classes) is None
     assert FileClasses.of([], "d").labels(classes) == {1: 0, 2: 1, 3: 2}
     assert FileClasses.of([], "d").category_ids(classes) == (1, 2, 3)
+
+
+def test_a_note_tells_what_is_left_out_or_has_another_number() -> None:
+    classes = ClassList(("car", "bus", "dog"))
+    for listing in (listed("car", "bus", "dog", first=5), listed("dog", "car", "bus"), []):
+        assert FileClasses.of(listing, "a").note(classes) is None, "a network has no ids"
+    fewer = FileClasses.of(listed("car", "dog"), "a")
+    assert fewer.note(classes) == "a: 1 of 3 classes not in it: 'bus'"
+    assert fewer.note(classes, {"car": 1, "dog": 3}) == (
+        "a: 1 class has another id here; matched by name; 1 of 3 classes not in it: 'bus'"
+    )
+    assert FileClasses.of(listed(*SAILVOS.names), "a").note(SAILVOS) is None
+    assert FileClasses.of(listed(*SAILVOS.names, first=0), "a").note(SAILVOS) == (
+        "a: 24 classes have other ids here; matched by name"
+    )
 
 
 def test_lists_that_do_not_fit_are_both_shown() -> None:

@@ -84,6 +84,13 @@ def test_bad_layers_are_named(files: dict[str, str], complaint: str, tmp_path: P
         load_config(tmp_path / "a.yaml")
 
 
+def test_a_link_in_a_circle_is_no_layer(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").symlink_to("b.yaml")
+    top = write(tmp_path / "a.yaml", "extends: b.yaml")
+    with pytest.raises(InputError, match=r"a\.yaml: extends: .*b\.yaml: is a broken link; give"):
+        load_config(top)
+
+
 def test_sailvos_cut_differs_from_sailvos_in_the_cuts_alone() -> None:
     """Everything else of the paper's two settings is the same: networks, recipe, evaluation."""
     whole, cut = (

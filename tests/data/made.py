@@ -65,10 +65,14 @@ def write_clip(folder: Path, annotations: list[dict[str, Any]], frames: int = 8)
 def clip_pairs(
     folder: Path, annotations: list[dict[str, Any]], *, flip: float = 0.5, seed: int = 0
 ) -> PairDataset:
-    path = write_clip(folder, annotations)
+    return pairs_of(write_clip(folder, annotations), flip=flip, seed=seed)
+
+
+def pairs_of(path: Path, *, flip: float = 0.5, seed: int = 0) -> PairDataset:
+    """The pairs of a file of `write_clip`."""
     return PairDataset(
         path,
-        folder,
+        path.parent,
         mask_types=("amodal", "visible"),
         limits=(64, 48),
         flip=flip,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,26 @@ def test_unusable_annotations_are_skipped(tmp_path: Path, change: dict[str, Any]
     path = write_clip(tmp_path, [annotation(0, 0, 1, **change), annotation(1, 0, 2)])
     file = AnnotationFile(path)
     assert file.objects(0).instances.tolist() == [2]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_annotations_that_changed_in_place_have_another_content(
+    packed: bool, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path, [annotation(0, 0, 1), annotation(1, 3, 2)])
+
+    def read(text: str) -> tuple[list[int], str, str]:
+        target = path.with_name("joint.json.gz") if packed else path
+        target.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+        file = AnnotationFile(target)
+        return file.objects(0).labels.tolist(), file.fingerprint(), file.content()
+
+    text = path.read_text()
+    before, changed = read(text), read(text.replace('"category_id": 2', '"category_id": 9'))
+    assert (before[0], changed[0]) == ([1], [8])
+    assert before[1] == changed[1]  # all is where it was
+    assert before[2] != changed[2]
+    assert read(text) == before
 
 
 def test_two_boxes_are_read_and_both_are_checked(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.waiting import alive, wait_until
 from vatrack.common.errors import InputError
 from vatrack.config import ComputeConfig
 from vatrack.data import loading
@@ -280,13 +280,6 @@ def program(
     )
 
 
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
-
-
 ASLEEP, STOPPED = "time.sleep(100)", "os.kill(os.getpid(), signal.SIGSTOP)"
 
 
@@ -305,10 +298,7 @@ def test_loading_processes_end_with_their_parent(number: signal.Signals, act: st
     child = int(process.stdout.readline())
     process.send_signal(number)
     process.wait(PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while not gone(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not alive(child), PATIENCE)
     process.communicate()
 
 

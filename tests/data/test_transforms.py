@@ -44,7 +44,7 @@ def test_fit_keeps_the_ratio_in_either_orientation(
     np.testing.assert_allclose(resize.scale, expected, rtol=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.integers(1, 200),
     st.lists(st.tuples(st.floats(-50, 250), st.floats(-50, 250)), min_size=1, max_size=5),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def table() -> dict[str, str]:
     return dict(rows)
 
 
-def imported(source: str) -> set[str]:
-    """The rooms that a module names in its imports, those inside functions too."""
+def named(source: str) -> set[str]:
+    """What a module names in its imports, those inside functions too."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -33,7 +34,12 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "relative imports are not followed"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".") for name in names]
+    return names
+
+
+def imported(source: str) -> set[str]:
+    """The rooms among these."""
+    parts = [name.split(".") for name in named(source)]
     return {part[1] for part in parts if part[0] == "vatrack" and part[1:]} & ROOMS
 
 
@@ -63,6 +69,21 @@ def test_the_table_names_the_real_imports(room: str) -> None:
         assert (said, real) == ("nothing", set())
     else:
         assert set(re.findall(r"`(\w+)`", said)) == real - BELOW
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not through others, nor for types alone; the rooms themselves are parted by import-linter."""
+    sources = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    needed = {}
+    for module, path in sources.items():
+        names = named(path.read_text(encoding="utf-8"))
+        found = {name if name in sources else name.rpartition(".")[0] for name in names}
+        needed[module] = found & sources.keys() - {module}
+    assert needed["vatrack"] and needed["vatrack.cli"]
+    list(TopologicalSorter(needed).static_order())  # raises CycleError
 
 
 def test_no_module_is_too_long() -> None:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.docs.commands import DATA_RUNS, calls
-from tests.importers.test_importers import Case, coco, cocoa, save_ids, synth_drive, tao, ytvis
+from tests.importers.made import Case, coco, cocoa, save_ids, synth_drive, tao, ytvis
 from tests.sailvos.packing import contents, pack, split
 from vatrack.cli import app
 from vatrack.config.dataset import SyntheticConfig

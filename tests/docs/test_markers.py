@@ -1,4 +1,4 @@
-"""The list of slow tests in tests/conftest.py names files and tests that exist."""
+"""The list of slow tests in tests/order.py names files and tests that exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FIRST, SLOW
+from tests.order import FIRST, SLOW
 
 ROOT = Path(__file__).parents[2]
 

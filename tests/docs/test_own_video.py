@@ -12,6 +12,7 @@ import typer
 from tests.api.conftest import checkpoint  # noqa: F401
 from tests.video.videos import sample_image, write_video
 from vatrack.cli import app
+from vatrack.video.sources import find_sources
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "own-video.md"
@@ -58,3 +59,25 @@ def test_every_option_is_in_the_table() -> None:
         # A switch that is on is named by what turns it off.
         shown = (option.secondary_opts or option.opts)[0]
         assert f"`{shown}`" in text, shown
+
+
+def test_the_folders_are_called_as_the_table_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("trip/left/1.png", "trip/frames/1.png", "trip/street.mp4", "trip/other.mp4"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    Path("trip/chosen.txt").write_text("left/1.png\n")
+    section = PAGE.read_text(encoding="utf-8").split("## Names of the output folders")[1]
+    rows = re.findall(r"^\| .*: `'?(.*?)'?` \| (?:`tracked/(\w+)/`|one folder)", section, re.M)
+    assert len(rows) == 8
+    for source, name in rows:
+        found = [each.name for each in find_sources([source])]
+        assert found == ([name] if name else ["other", "street"]), source
+    given, names = re.search(r"are given:\n`(.*?)` writes (.*?)\.", section, re.S).groups()
+    for name in given.split():
+        Path(name).parent.mkdir()
+        Path(name).touch()
+    found = [f"`tracked/{each.name}/`" for each in find_sources(given.split())]
+    assert found == re.findall(r"`.*?`", names)

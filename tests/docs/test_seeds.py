@@ -51,3 +51,7 @@ def test_median_and_range(tmp_path: Path) -> None:
     assert code == 0
     assert f"| amodal | {' | '.join(['2.0 (1.0–4.0)'] * 5)} |" in shown
     assert "Hidden parts: IoU 2.0 (1.0–4.0), recall 20.0 (10.0–40.0)." in shown
+    worst = values | {"image/hidden/IoU": None, "image/hidden/Recall": 0}
+    (tmp_path / "1" / "metrics.json").write_text(json.dumps(worst))
+    _, shown, _ = ran(*(tmp_path / str(number) for number in (1, 2, 4)))
+    assert "Hidden parts: IoU –, recall 20.0 (0.0–40.0)." in shown

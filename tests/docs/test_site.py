@@ -26,6 +26,10 @@ UP, DOWN = "│└┘├┤┴┼", "│┌┐├┤┬┼"
 ELEMENTS = """() => Array.from(document.querySelectorAll("article *"))
   .filter(node => node instanceof HTMLUnknownElement || node.matches("video, root, raw"))
   .map(node => node.outerHTML.slice(0, 80))"""
+# What leaves its cell, and so lies over the next one.
+OVER = """() => Array.from(document.querySelectorAll("article td :is(code, .option)"))
+  .filter(node => node.getBoundingClientRect().right
+    > node.closest("td").getBoundingClientRect().right + 1).map(node => node.textContent)"""
 LONG = """() => Array.from(document.querySelectorAll("article .highlight code"))
   .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)
   .filter(text => !text.startsWith("{"))"""  # a record of a file of JSON lines stays one line
@@ -115,6 +119,8 @@ def test_generated_pages_have_their_content(site: Path) -> None:
     )}  # fmt: skip
     assert "--checkpoint" in text["cli"] and 'id="vatrack-cuts-score"' in text["cli"]
     assert 'id="vatrack.api.load.load"' in text["python"] and "Raises" in text["python"]
+    examples = re.findall('<details class="example".*?</details>', text["python"], re.DOTALL)
+    assert examples and all("<pre" in example for example in examples)  # code, in its lines
     assert text["metrics"].count("<math") > 8 and "\\frac" not in text["metrics"]
     assert "vatrack.load(CHECKPOINT)" in re.sub(r"<[^>]+>", "", text["tutorial"])
 
@@ -134,6 +140,7 @@ def test_pages_fit_and_ask_nobody(site: Path, browser: Any) -> None:
             page.evaluate("document.getAnimations().forEach(animation => animation.finish())")
             overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert overflow <= 0, f"{file.name}, {width} pixels wide"
+            assert page.evaluate(OVER) == [], f"{file.name}, {width} pixels wide"
             assert width < 1000 or page.evaluate(LONG) == [], file.name
     assert [url for url in left if not url.startswith(("file:", "data:", "blob:"))] == []
     page.close()

@@ -1,3 +1,5 @@
+"""What the tests of the evaluation share."""
+
 from __future__ import annotations
 
 import shutil
@@ -5,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import Command
 from tests.evaluation.shards import Inputs, ten_videos, write
 
 
@@ -25,3 +28,9 @@ def two(sound: tuple[Inputs, list[Path]], tmp_path: Path) -> tuple[Inputs, list[
         for path in (inputs.ground_truth, inputs.predictions, *shards)
     )
     return Inputs(truth, found), copies
+
+
+@pytest.fixture
+def command(vatrack: Command) -> Command:
+    """Runs `vatrack evaluate`; returns code, output, errors."""
+    return lambda *arguments: vatrack("evaluate", *arguments)

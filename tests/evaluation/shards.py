@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.evaluation.test_evaluate_files import many_videos
+from tests.evaluation.files import many_videos
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
+from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.shards import evaluate_shard, merge_evaluations
@@ -71,3 +73,13 @@ def message(work: Callable[..., Any], *arguments: Any) -> str:
     said = refusal(work, *arguments)
     assert said is not None
     return said
+
+
+def given_tracks(folder: Path, joint: Json) -> dict[MaskType, Path | None]:
+    """Files with the tracks of both mask types."""
+    paths: dict[MaskType, Path | None] = {}
+    for mask_type in MASK_TYPES:
+        path = folder / f"video_{mask_type}.json"
+        path.write_text(json.dumps(video_ground_truth(joint, mask_type, 0.3)))
+        paths[mask_type] = path
+    return paths

@@ -34,15 +34,22 @@ def category_ids(
     return classes.category_ids(names, truth, path, classes.notes_beside(path), class_map)
 
 
-def test_ids_are_mapped_by_name(tmp_path: Path) -> None:
+def test_ids_are_mapped_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     same = beside(tmp_path, (1, "car"), (2, "bus"), (7, "dog"))
     assert category_ids(NAMES, "gt.json", same) is None
+    assert caplog.messages == []
     other = beside(tmp_path, (1, "dog"), (2, "bus"), (3, "car"))
     assert category_ids(NAMES, "gt.json", other) == {1: 7, 3: 1}
     fewer = beside(tmp_path, (4, "dog"))
     assert category_ids(NAMES, "gt.json", fewer) == {4: 7}
     more = beside(tmp_path, (1, "car"), (2, "bus"), (7, "dog"), (9, "cat"))
     assert category_ids(NAMES, "gt.json", more) == {9: None}, "no object of it can count"
+    assert [text.partition(": ")[2] for text in caplog.messages] == [
+        "2 classes have different ids than in gt.json; matched by name",
+        "1 class has a different id than in gt.json; matched by name",
+        "1 class left out, not in gt.json: 'cat'",
+    ]
 
 
 def test_lists_that_do_not_fit(tmp_path: Path) -> None:

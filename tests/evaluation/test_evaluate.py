@@ -1,4 +1,3 @@
-import gzip
 import json
 import re
 import warnings
@@ -10,6 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.evaluation.evaluated import evaluate_scene, metrics_of
+from tests.evaluation.files import write_inputs
 from tests.evaluation.scenes import random_scene, rle
 from tests.parity.golden import SHARED_DATA
 from vatrack.common.errors import InputError
@@ -198,13 +198,6 @@ def test_perturbed_predictions(sample: dict[str, Any]) -> None:
     assert by_class["video/amodal"] == {1: 0.1333, 24: 0}
 
 
-def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Path, Path]:
-    truth, found = folder / "joint.json.gz", folder / "predictions.jsonl"
-    truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
-    found.write_text("".join(json.dumps(record) + "\n" for record in predictions))
-    return truth, found
-
-
 def test_given_tracks_are_as_good_as_those_derived(tmp_path: Path) -> None:
     joint, predictions = random_scene(0)
     metrics = metrics_of(joint, predictions)
@@ -338,23 +331,6 @@ def test_fewer_tracks_may_count() -> None:
     all_tracks = metrics_of(joint, predictions)
     assert one["video/amodal/AP50"] < all_tracks["video/amodal/AP50"]
     assert one["image/amodal/AP50"] == all_tracks["image/amodal/AP50"]
-
-
-def test_bad_input_leaves_no_file(tmp_path: Path) -> None:
-    joint, predictions = random_scene(2)
-    truth, found = write_inputs(
-        tmp_path, joint, [*predictions[:3], predictions[3] | {"category_id": 99}]
-    )
-    out = tmp_path / "metrics.json"
-    with pytest.raises(InputError, match=r"predictions\.jsonl: line 4: unknown category_id 99"):
-        evaluate_inputs(EvaluationInputs(truth, found), out)
-    truth.write_bytes(gzip.compress(json.dumps(joint).encode()[:-200]))
-    with pytest.raises(InputError, match=r"joint\.json\.gz: "):
-        evaluate_inputs(EvaluationInputs(truth, found), out)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "joint.json.gz",
-        "predictions.jsonl",
-    ]
 
 
 @pytest.mark.parametrize("offset", [2**61, 2**62 - 200])

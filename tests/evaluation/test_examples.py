@@ -18,6 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tests.command import Command
 from tests.evaluation.evaluated import metrics_of
 from tests.evaluation.example_metrics import FILE, digest
 from tests.evaluation.scenes import document as empty_document
@@ -312,9 +313,15 @@ def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command_can_be_pasted_and_the_output_is_a_folder(tmp_path: Path) -> None:
+def test_the_command_can_be_pasted_and_the_output_is_a_folder(
+    vatrack: Command, ground_truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rendered once for all tests.
+    monkeypatch.setattr("vatrack.synthetic.ground_truth.make_ground_truth", lambda _: ground_truth)
     out = tmp_path / "with space"
-    command = shlex.split(str(write_examples(None, out)).splitlines()[-1])
+    code, shown, _ = vatrack("examples", "--out", out)
+    assert code == 0
+    command = shlex.split(shown.splitlines()[-1])
     assert command[2::2] == ["--ground-truth", "--predictions", "--out"]
     assert command[-1] == f"{out}/perfect/metrics.json"
     (tmp_path / "file").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import warnings
@@ -15,22 +16,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.test_cli import run
-from tests.evaluation.shards import Inputs, Json, merged, message, refusal, ten_videos, write
-from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.shards import Shard
-from vatrack.config import EvaluationConfig
-from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.shards import evaluate_shard, merge_evaluations
-
-
-def given_tracks(folder: Path, joint: Json) -> dict[MaskType, Path | None]:
-    paths: dict[MaskType, Path | None] = {}
-    for mask_type in MASK_TYPES:
-        path = folder / f"video_{mask_type}.json"
-        path.write_text(json.dumps(video_ground_truth(joint, mask_type, 0.3)))
-        paths[mask_type] = path
-    return paths
+from tests.command import Command
+from tests.evaluation.shards import (
+    Inputs,
+    Json,
+    given_tracks,
+    merged,
+    message,
+    refusal,
+    ten_videos,
+    write,
+)
+from vatrack.common.mask_types import MASK_TYPES
+from vatrack.config import Backbone, Config, EvaluationConfig, Method
+from vatrack.config.training import MlflowConfig
+from vatrack.evaluation.shards import merge_evaluations
 
 
 def _plain(folder: Path, joint: Json, predictions: list[Json]) -> Inputs:
@@ -225,127 +225,23 @@ def test_a_wrong_ground_truth_is_named_after_all_wrong_predictions(tmp_path: Pat
     assert len(wrong) == 3 and all(one.startswith(told) for one in wrong)
 
 
-def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_path: Path) -> None:
-    _, (first, second) = two
-    out = tmp_path / "run" / "metrics.json"
-    told = message(merge_evaluations, [first], out)
-    fix = "2/2 is missing; evaluate it (`vatrack evaluate --shard 2/2`) and give all shards"
-    assert told == f"{first}: is shard 1/2, but {fix}"
-    for given in ([first, second, first], [first, first]):
-        told = message(merge_evaluations, given, out)
-        assert told == f"{first}: shard 1/2 is given twice; give each shard once"
-    copy = tmp_path / "copy.npz"
-    copy.write_bytes(first.read_bytes())
-    told = message(merge_evaluations, [first, second, copy], out)
-    assert told == f"{copy}: shard 1/2 is given twice, also as {first}; give each shard once"
-    second.unlink()
-    told = message(merge_evaluations, [first, second], out)
-    assert told == f"{second}: no such file; evaluate the shard again"
-    assert not out.exists()
-
-
-def _other_truth(inputs: Inputs) -> Inputs:
-    joint = json.loads(gzip.decompress(inputs.ground_truth.read_bytes()))
-    joint["annotations"].pop()
-    inputs.ground_truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
-    return inputs
-
-
-def _other_predictions(inputs: Inputs) -> Inputs:
-    lines = gzip.decompress(inputs.predictions.read_bytes()).splitlines(keepends=True)
-    inputs.predictions.write_bytes(gzip.compress(b"".join(lines[:-1])))
-    return inputs
-
-
-def _with_tracks(inputs: Inputs) -> Inputs:
-    joint = json.loads(gzip.decompress(inputs.ground_truth.read_bytes()))
-    return replace(inputs, video=given_tracks(inputs.ground_truth.parent, joint))
-
-
-OTHER: list[tuple[Callable[[Inputs], Inputs], str]] = [
-    (_other_truth, "of another ground truth"),
-    (_other_predictions, "of other predictions"),
-    (_with_tracks, "of another per-video ground truth"),
-    (lambda inputs: replace(inputs, switches=EvaluationConfig(max_tracks=7)), "other settings"),
-    (lambda inputs: replace(inputs, video_max_occlusion=0.5), "with other settings"),
-    (lambda inputs: replace(inputs, class_map={"1": ""}), "with other classes of the predictions"),
-]
-
-
-@pytest.mark.parametrize(("change", "told"), OTHER)
-def test_what_does_not_belong_together(
-    two: tuple[Inputs, list[Path]],
-    tmp_path: Path,
-    change: Callable[[Inputs], Inputs],
-    told: str,
-) -> None:
-    inputs, (first, second) = two
-    changed = change(inputs)
-    changed.shard(2, 2, tmp_path)
-    out = tmp_path / "run" / "metrics.json"
-    shown = message(merge_evaluations, [second, first], out)
-    assert re.fullmatch(rf"{second}: .*{told} than {first}; evaluate it again", shown)
-    assert not out.exists()
-    changed.shard(1, 2, tmp_path)
-    merge_evaluations([first, second], out)
-
-
-def test_another_number_of_shards(two: tuple[Inputs, list[Path]], tmp_path: Path) -> None:
-    inputs, (first, second) = two
-    inputs.shard(2, 3, tmp_path)
-    shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
-    assert shown == f"{second}: another number of shards than {first}; evaluate it again"
-
-
-def test_nothing_that_is_read_is_written_over(
-    two: tuple[Inputs, list[Path]], tmp_path: Path
-) -> None:
-    inputs, shards = two
-    before = [path.read_bytes() for path in (*shards, inputs.ground_truth, inputs.predictions)]
-    for out, details in ((shards[0], None), (tmp_path / "m.json", shards[1])):
-        assert "would overwrite the input" in message(merge_evaluations, shards, out, details)
-    for source in (inputs.ground_truth, inputs.predictions):
-        assert "would overwrite" in message(evaluate_shard, inputs, source, Shard(1, 2))
-    assert [p.read_bytes() for p in (*shards, inputs.ground_truth, inputs.predictions)] == before
-
-
-@pytest.mark.parametrize("where", ["videos", "categories"])
-def test_names_that_are_there_twice_are_refused_as_by_a_whole_evaluation(
-    tmp_path: Path, where: str
-) -> None:
-    joint, predictions = ten_videos()
-    joint[where][1]["name"] = joint[where][0]["name"]
-    inputs = write(tmp_path, joint, predictions)
-    out = tmp_path / "1.npz"
-    refused = message(evaluate_shard, inputs, out, Shard(1, 2))
-    assert refused == message(inputs.whole, tmp_path)
-    assert f"of '{where}' are both named" in refused
-    assert not out.exists()
-
-
-@pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
-
-
-def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_commands(vatrack: Command, tmp_path: Path) -> None:
     inputs = write(tmp_path, *ten_videos())
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "config.yaml").touch()
+    run = Config(mlflow=MlflowConfig(enabled=False)).for_run(Method.VATRACK, Backbone.RESNET18)
+    (folder / "config.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
     options = ["--ground-truth", inputs.ground_truth, "--predictions", inputs.predictions]
     options += ["--set", "evaluation.max_tracks=4"]
-    code, whole, _ = command("evaluate", *options, "--out", tmp_path / "metrics.json")
+    code, whole, _ = vatrack("evaluate", *options, "--out", tmp_path / "metrics.json")
     assert code == 0
     shards = [tmp_path / "shards" / f"{number}.npz" for number in (1, 2)]
     for number, shard in enumerate(shards, 1):
-        code, shown, _ = command("evaluate", *options, "--shard", f"{number}/2", "--out", shard)
+        code, shown, _ = vatrack("evaluate", *options, "--shard", f"{number}/2", "--out", shard)
         assert code == 0
         assert re.match(rf"wrote {shard}: shard {number}/2, \d+ detections in \d of 10 vid", shown)
     out = folder / "metrics.json"
-    code, shown, _ = command(
+    code, shown, _ = vatrack(
         "merge-evaluations", *shards, "--out", out, "--details", folder / "d.json", "--run", folder
     )
     assert (code, shown.replace(str(out), "")) == (
@@ -353,17 +249,31 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
         whole.replace(str(tmp_path / "metrics.json"), ""),
     )
     assert out.read_bytes() == (tmp_path / "metrics.json").read_bytes()
-    assert yaml.safe_load((folder / "evaluation.yaml").read_text())["max_tracks"] == 4
-    code, _, errors = command("evaluate", *options, "--shard", "3/2", "--out", shards[0])
+    noted = (folder / "evaluation.yaml").read_text()
+    truth = gzip.decompress(inputs.ground_truth.read_bytes())
+    digest = hashlib.sha256(truth).hexdigest()
+    assert yaml.safe_load(noted) == {
+        **EvaluationConfig(max_tracks=4).model_dump(),
+        "ground_truth": {"joint": digest, "video_max_occlusion": 0.75},
+    }
+    (folder / "evaluation.yaml").unlink()
+    plain = tmp_path / "plain.json"
+    plain.write_bytes(truth)
+    code, _, errors = vatrack(
+        "evaluate", "--ground-truth", plain, *options[2:], "--run", folder, "--out", out
+    )
+    assert code == 0, errors
+    assert (folder / "evaluation.yaml").read_text() == noted
+    code, _, errors = vatrack("evaluate", *options, "--shard", "3/2", "--out", shards[0])
     assert (code, "give NUMBER/COUNT" in errors) == (2, True), errors
-    code, _, errors = command(
+    code, _, errors = vatrack(
         "evaluate", *options, "--shard", "1/2", "--out", shards[0], "--details", tmp_path / "d"
     )
     assert (code, "shards have no details; give --details to `vatrack merge-ev" in errors) == (
         2,
         True,
     )
-    code, _, errors = command("merge-evaluations", shards[0], "--out", out)
+    code, _, errors = vatrack("merge-evaluations", shards[0], "--out", out)
     assert (code, errors) == (
         2,
         f"vatrack: error: {shards[0]}: is shard 1/2, but 2/2 is missing; evaluate it "

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import motmetrics
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -14,49 +13,17 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from tests.evaluation.scenes import (
-    add_object,
     detection,
     document,
-    random_scene,
     rectangle,
-    write_scene,
 )
+from tests.exchange.exchanged import load, metrics, overlapping, write
 from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.exchange import export_predictions, import_predictions
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> tuple[Path, Path]:
-    """A ground truth and predictions whose tracks keep their classes."""
-    joint, predictions = random_scene(11)
-    first: dict[Any, int] = {}
-    video = {image["id"]: image["video_id"] for image in joint["images"]}
-    kept = []
-    for item in predictions:
-        key = (video[item["image_id"]], item["track_id"])
-        if first.setdefault(key, item["category_id"]) == item["category_id"]:
-            kept.append(item)
-    return write(tmp_path, joint, kept)
-
-
-def write(
-    folder: Path, joint: dict[str, Any], predictions: list[dict[str, Any]]
-) -> tuple[Path, Path]:
-    files = write_scene(folder, joint, predictions)
-    return files["ground_truth"], files["predictions"]
-
-
-def load(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def metrics(truth: Path, predictions: Path, out: Path) -> dict[str, float]:
-    evaluate_inputs(EvaluationInputs(truth, predictions), out)
-    return json.loads(out.read_text())
 
 
 @pytest.mark.parametrize("mask_type", ["amodal", "visible"])
@@ -146,71 +113,6 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
         export_predictions(lines, truth, "coco", out)
 
 
-def overlapping(tmp_path: Path) -> tuple[Path, Path]:
-    joint = document([2])
-    predictions = []
-    for image in (1, 2):
-        add_object(joint, image, 1, 1, rectangle(0, 0, 40, 40))
-        add_object(joint, image, 3, 2, rectangle(60, 0, 40, 40))
-        predictions += [
-            detection(image, 1, 0.4, 1, rectangle(0, 0, 40, 40), rectangle(0, 0, 40, 40)),
-            detection(image, 3, 0.9, 2, rectangle(30, 0, 70, 40), rectangle(30, 0, 70, 40)),
-            detection(image, 3, 0.2, 3, rectangle(50, 5, 9, 9), rectangle(50, 5, 9, 9)),
-        ]
-    return write(tmp_path, joint, predictions)
-
-
-@pytest.mark.parametrize(("form", "first"), [("mots", 0), ("mots-challenge", 1)])
-def test_mots_has_no_overlap(tmp_path: Path, form: Any, first: int) -> None:
-    truth, lines = overlapping(tmp_path)
-    result = export_predictions(lines, truth, form, tmp_path / "mots", "visible")
-    rows = [line.split(" ") for line in (tmp_path / "mots/clip__1.txt").read_text().splitlines()]
-    assert [row[:5] for row in rows] == [
-        [str(first + frame), name, category, "120", "160"]
-        for frame in (0, 1)
-        for name, category in (("1001", "1"), ("3001", "3"))
-    ]
-    masks = [coco_mask.decode({"size": [120, 160], "counts": row[5]}) for row in rows[:2]]
-    assert np.array_equal(masks[0], rectangle(0, 0, 30, 40))  # the lower score gives way
-    assert np.array_equal(masks[1], rectangle(30, 0, 70, 40))
-    assert result.notes[0] == (
-        "4 masks cut where others overlap (MOTS allows no overlap); 2 completely hidden ones were "
-        "skipped"
-    )
-
-    import_predictions(tmp_path / "mots", truth, form, tmp_path / "back.jsonl", "visible")
-    back = load(tmp_path / "back.jsonl")
-    assert [item["image_id"] for item in back] == [1, 1, 2, 2]
-    assert [item["category_id"] for item in back] == [1, 3, 1, 3]
-    assert all(item["amodal"] is None and item["score"] == 1.0 for item in back)
-    assert np.array_equal(coco_mask.decode(back[0]["visible"]), masks[0])
-
-
-# motmetrics 1.4 subtracts a tuple from a table, as pandas 4 no longer allows.
-@pytest.mark.filterwarnings("ignore:Operation with tuple is deprecated")
-def test_motmetrics_reads_boxes(scene: tuple[Path, Path], tmp_path: Path) -> None:
-    truth, lines = scene
-    export_predictions(lines, truth, "motchallenge", tmp_path / "mot", "amodal")
-    table = motmetrics.io.loadtxt(str(tmp_path / "mot/clip__1.txt"), fmt="mot15-2D")
-    own = [item for item in load(lines) if item["image_id"] < 46]
-    assert len(table) == len(own)
-    frames = table.index.get_level_values("FrameId")
-    assert sorted(frames) == sorted(item["image_id"] - 39 for item in own)
-    left, width = table[["X", "Width"]].to_numpy().T
-    assert sorted(left.tolist()) == pytest.approx(sorted(item["bbox"][0] for item in own))
-    assert sorted(width.tolist()) == pytest.approx(sorted(item["bbox"][2] for item in own))
-
-    result = import_predictions(
-        tmp_path / "mot", truth, "motchallenge", tmp_path / "back.jsonl", "amodal"
-    )
-    back = load(tmp_path / "back.jsonl")
-    assert result.detections == len(back) == len(load(lines))
-    assert "boxes are used as masks" in result.notes[0]
-    boxes = {(item["image_id"], tuple(np.round(item["bbox"], 2))) for item in back}
-    assert boxes == {(item["image_id"], tuple(np.round(item["bbox"], 2))) for item in load(lines)}
-    assert int(coco_mask.area(back[0]["amodal"])) == round(back[0]["bbox"][2] * back[0]["bbox"][3])
-
-
 @pytest.mark.parametrize("perfect", [True, False])
 def test_trackeval_reads_its_folder(
     scene: tuple[Path, Path], tmp_path: Path, perfect: bool
@@ -250,117 +152,6 @@ def test_trackeval_reads_its_folder(
     else:
         assert 5 < hota < 95
     assert own["track/amodal/HOTA"] == pytest.approx(hota, abs=1e-9)
-
-
-BOX = {"image_id": 1, "category_id": 1, "score": 1, "bbox": [0, 0, 2, 2]}
-TRACK = {"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}
-NO_MOTS = "line 1: not a line of MOTS; write `frame id class height width mask`"
-NO_MOTCHALLENGE = "line 1: not a line of MOTChallenge; write `frame, id, left"
-
-
-@pytest.mark.parametrize(
-    ("form", "content", "message"),
-    [
-        ("coco", {"a": 1}, "not a list of detections"),
-        ("coco", [17], "item 1: not a JSON object; write each detection"),
-        ("coco", [{"image_id": 1}], "item 1: has no 'category_id'"),
-        ("coco", [BOX | {"image_id": 99}], "item 1: image_id 99 is not in"),
-        ("coco", [BOX | {"category_id": 77}], r"item 1: class 77 .*: 1 .*, \.\.\.\); cor"),
-        ("coco", [BOX | {"bbox": None}], "neither a mask nor a box"),
-        ("coco", [BOX | {"score": "x"}], "score is 'x'"),
-        ("ytvis", {"a": 1}, "not a list of tracks"),
-        ("ytvis", [TRACK], "has 1 segmentation, but its video 'clip__1' has 2 frames"),
-        ("ytvis", [TRACK | {"video_id": 9}], "video_id 9 is not in"),
-        ("mots", "0 1001 1 120 160", NO_MOTS),
-        ("mots", "5 1001 1 120 160 0", r"line 1: frame 5 \(counted from 0\) is not one of the 2"),
-        ("mots", "0 1001 1 12 16 0", r"line 1: its mask has size \[12, 16\]"),
-        ("mots", "0 1001 1 120 160 ~~", "line 1: its mask is damaged"),
-        ("motchallenge", "1,1,5", NO_MOTCHALLENGE),
-        ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: has no class"),
-        ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
-        ("motchallenge", "1,1,5,5,9,9,1,inf,-1,-1", NO_MOTCHALLENGE),
-    ],
-)
-def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> None:
-    truth, _ = overlapping(tmp_path)
-    if isinstance(content, str):
-        source = tmp_path / "source"
-        source.mkdir()
-        (source / "clip__1.txt").write_text(content + "\n")
-    else:
-        source = tmp_path / "source.json"
-        source.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=message):
-        import_predictions(source, truth, form, tmp_path / "out.jsonl")
-    assert not (tmp_path / "out.jsonl").exists()
-
-
-def test_few_classes_are_all_said(tmp_path: Path) -> None:
-    truth, _ = overlapping(tmp_path)
-    document = json.loads(truth.read_text())
-    document["categories"] = [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]
-    truth.write_text(json.dumps(document))
-    (tmp_path / "source.json").write_text(json.dumps([BOX | {"category_id": 77}]))
-    with pytest.raises(InputError, match=r"\(classes: 1 dog, 2 cat\); correct it"):
-        import_predictions(tmp_path / "source.json", truth, "coco", tmp_path / "out.jsonl")
-
-
-def test_a_box_outside_of_its_image_has_an_empty_mask(tmp_path: Path) -> None:
-    truth, _ = overlapping(tmp_path)
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source/clip__1.txt").write_text("1,1,10,-30,20,10,1,1\n2,1,300,5,9,9,1,1\n")
-    import_predictions(tmp_path / "source", truth, "motchallenge", tmp_path / "out.jsonl")
-    areas = [int(coco_mask.area(item["visible"])) for item in load(tmp_path / "out.jsonl")]
-    assert areas == [0, 0]
-
-
-def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:
-    truth, _ = overlapping(tmp_path)
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source/other.txt").write_text("0 1001 1 120 160 0\n")
-    with pytest.raises(InputError, match=r"has no video 'other'; name the file after .*: clip__1"):
-        import_predictions(tmp_path / "source", truth, "mots", tmp_path / "out.jsonl")
-    with pytest.raises(InputError, match="no such folder; this format needs a folder"):
-        import_predictions(tmp_path / "none", truth, "mots", tmp_path / "out.jsonl")
-
-
-def test_what_mots_cannot_hold(tmp_path: Path) -> None:
-    joint = document([1])
-    add_object(joint, 1, 1, 1, rectangle(0, 0, 40, 40))
-    spot = rectangle(0, 0, 1, 1)
-    many = [detection(1, 1, 0.5, track, spot, spot) for track in range(1000)]
-    truth, lines = write(tmp_path, joint, many)
-    with pytest.raises(InputError, match="1000 tracks of class 1; MOTS has room for 999"):
-        export_predictions(lines, truth, "mots", tmp_path / "mots", "visible")
-
-
-def test_what_mots_says_of_classes(tmp_path: Path) -> None:
-    """Its class 10 marks regions that do not count, and a track has one class."""
-    joint = document([2])
-    name = next(item["name"] for item in joint["categories"] if item["id"] == 10)
-    spot = rectangle(0, 0, 9, 9)
-    found = [detection(image, 10, 0.5, 1, spot, spot) for image in (1, 2)]
-    found += [detection(image, 2 + image, 0.5, 2, spot, spot) for image in (1, 2)]
-    truth, lines = write(tmp_path, joint, found)
-    notes = export_predictions(lines, truth, "mots", tmp_path / "mots", "visible").notes
-    assert (
-        f"class 10 ({name}) has the number of MOTS's ignore regions: tools that read MOTS do not "
-        "count its 2 masks" in notes
-    )
-    assert "1 track of several classes; the most frequent class is used" in notes
-    truth, lines = write(tmp_path, joint, found[2:3])
-    notes = export_predictions(lines, truth, "mots", tmp_path / "mots", "visible").notes
-    assert notes == ("scores are not written: MOTS has none",)
-
-
-def test_class_0_of_motchallenge_is_a_class(tmp_path: Path) -> None:
-    joint = document([1])
-    joint["categories"] = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
-    spot = rectangle(0, 0, 9, 9)
-    truth, lines = write(tmp_path, joint, [detection(1, 0, 0.5, 1, spot, spot)])
-    export_predictions(lines, truth, "motchallenge", tmp_path / "boxes", "visible")
-    import_predictions(tmp_path / "boxes", truth, "motchallenge", tmp_path / "back.jsonl")
-    assert [item["category_id"] for item in load(tmp_path / "back.jsonl")] == [0]
 
 
 def test_masks_that_are_not_there(tmp_path: Path) -> None:
@@ -471,19 +262,6 @@ def test_a_file_of_another_ending_is_not_written_over(
     assert best.read_bytes() == b"weights"
 
 
-@pytest.mark.parametrize(("form", "other"), [("coco", "ytvis"), ("ytvis", "coco")])
-def test_a_source_of_another_form_is_named(
-    scene: tuple[Path, Path], tmp_path: Path, form: Any, other: Any
-) -> None:
-    truth, lines = scene
-    out, source = tmp_path / "out.jsonl", tmp_path / "r.json"
-    export_predictions(lines, truth, form, source)
-    with pytest.raises(InputError, match=f"item 1: looks like a .*; use --from {form}"):
-        import_predictions(source, truth, other, out)
-    with pytest.raises(InputError, match="is a file of predictions already; give it to"):
-        import_predictions(lines, truth, form, out)
-
-
 FORMS = ["coco", "ytvis", "mots", "mots-challenge", "motchallenge", "trackeval"]
 
 
@@ -506,21 +284,4 @@ def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path, form: Any)
     empty = "contains no predictions, so nothing is exported; check the file if that is not meant"
     assert [str(one.message) for one in said if one.category is UserWarning] == [
         f"{lines}: {empty}"
-    ]
-
-
-@pytest.mark.parametrize("form", ["coco", "ytvis", "mots", "mots-challenge"])
-def test_results_of_nothing_are_warned_of(tmp_path: Path, form: Any) -> None:
-    truth, _ = overlapping(tmp_path)
-    source = tmp_path / "theirs"
-    if form in ("coco", "ytvis"):
-        source.write_text("[]")
-    else:
-        source.mkdir()
-        (source / "clip__1.txt").write_text("")
-    with pytest.warns(UserWarning, match="contains no predictions") as said:
-        assert import_predictions(source, truth, form, tmp_path / "o.jsonl").detections == 0
-    assert [str(one.message) for one in said if one.category is UserWarning] == [
-        f"{source}: contains no predictions, so the file that is written is empty; check the file "
-        "if that is not meant"
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments.experiments import Store
+from vatrack.experiments.log import ExperimentLog
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,10 @@ def no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes away what the environment says about stores and jobs."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+
+
+@pytest.fixture
+def quick_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log of a training sends whenever there is something new."""
+    monkeypatch.setattr(ExperimentLog, "pause", 0.05)
+    monkeypatch.setattr(ExperimentLog, "share", 1.0)

@@ -14,18 +14,22 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from tests.server import SERVER
 from vatrack.common.files import write_json, write_yaml
 from vatrack.common.locks import locked
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.experiments.store import sync
 
 PER_EPOCH = 5
+CREATED = "a new MLflow run"
+TRAINED = '{"epochs": 1, "iterations": 2, "seconds": 3.5}'
+AP50 = [("AP50 visible", 0, 61.5), ("results image visible/AP50", 0, 61.5)]
 
 
 def config(results: Path, method: Method = Method.VATRACK, **sections: Any) -> RunConfig:
@@ -145,13 +149,6 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not what():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.05)
-
-
 class Server:
     """A real tracking server on this machine, always at the same port."""
 
@@ -254,3 +251,13 @@ def send(folder: Path, batch: int = 1000) -> None:
 
     client.MAX_METRICS_PER_BATCH = batch  # type: ignore[attr-defined]
     sync(folder)
+
+
+def send_together(*arguments: tuple[Any, ...]) -> None:
+    """Calls `send` in processes that run at the same time."""
+    started = [SERVER.Process(target=send, args=each) for each in arguments]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0] * len(started)

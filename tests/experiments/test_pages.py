@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from tests.experiments.experiments import Store, config, free_port, make_run, wait_for
+from tests.experiments.experiments import Store, config, free_port, make_run
+from tests.waiting import wait_until
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.config import Method
@@ -262,7 +263,7 @@ def test_the_links_then_the_server_without_telemetry_until_ctrl_c(
             start_new_session=True,
         )
     try:
-        wait_for(lambda: answers(port) or command.poll() is not None)
+        wait_until(lambda: answers(port) or command.poll() is not None)
         assert f"@vatrack mlflow-ui {port}\n" in Path("/proc/net/unix").read_text()
         first, *_ = (tmp_path / "said").read_text().partition("Ctrl-C stops it.")
         assert re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/\d+/runs\?", first)
@@ -274,7 +275,7 @@ def test_the_links_then_the_server_without_telemetry_until_ctrl_c(
         assert not re.search(noise, (tmp_path / "said").read_text()), "the links stay in view"
         os.killpg(command.pid, signal.SIGINT)  # as a terminal does
         command.wait(30)
-        wait_for(lambda: not answers(port))
+        wait_until(lambda: not answers(port))
     finally:
         if command.poll() is None:
             os.killpg(command.pid, signal.SIGKILL)

@@ -24,7 +24,8 @@ from random import Random
 from typing import Any
 
 from tests.built_once import commands_built_once
-from tests.fuzz.targets import TARGETS, Target, make_inputs, prepare, tree, uses_numbers
+from tests.fuzz.inputs import make_inputs
+from tests.fuzz.targets import TARGETS, Target, prepare, tree, uses_numbers
 from tests.models.small import narrow_trunks
 from tests.server import SERVER
 

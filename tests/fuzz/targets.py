@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import tarfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import zstandard
-
-from tests.evaluation.scenes import random_scene
 from tests.fuzz.mutate import (
     BYTES,
     SAME_JSON,
@@ -25,7 +18,7 @@ from tests.fuzz.mutate import (
     word_of_line,
     yaml_line,
 )
-from tests.fuzz.outside import read_sources, write_outside
+from tests.fuzz.outside import read_sources
 
 
 @dataclass(frozen=True)
@@ -64,100 +57,6 @@ class Target:
             return [self.command, folder, out]
         video = next((path.parent.name for path in sorted(folder.glob("raw/*/images"))), "")
         return [word.format(a=folder, out=out, video=video) for word in self.command.split()]
-
-
-def make_inputs(root: Path) -> None:
-    """Writes sound inputs of all targets below a folder, a folder for each. The networks are those
-    of `narrow_trunks`: every case copies its checkpoint and reads it twice."""
-    from tests.conftest import make_tiny_data, tiny_config
-    from tests.models.small import narrow_trunks, small_network
-    from vatrack.common.files import write_json, write_yaml
-    from vatrack.common.shards import Shard
-    from vatrack.config import Backbone, Method
-    from vatrack.evaluation.file_set import EvaluationInputs
-    from vatrack.evaluation.shards import evaluate_shard
-    from vatrack.runs.folder import RunFolder
-    from vatrack.runs.metrics_log import TrainingPoint, append
-    from vatrack.sailvos.cuts import score_video_file
-    from vatrack.sailvos.layout import list_videos
-    from vatrack.weights.checkpoint import save
-    from vatrack.weights.export import export
-
-    data = root / "data"
-    make_tiny_data(data)
-    raw = data / "raw"
-    video = list_videos(raw)[0]
-    (data / "scores").mkdir()
-    for name in list_videos(raw):
-        score_video_file(raw, data / "index.json", name, data / "scores" / f"{name}.json")
-    shutil.copy(data / "structure.json", data / "second.json")
-    shutil.copytree(raw / video, root / "annotate" / "raw" / video)
-
-    shutil.copy(raw / "train.json", root / "annotate" / "models.json")
-
-    evaluate = root / "evaluate"
-    evaluate.mkdir()
-    truth, found = random_scene(3)
-    (evaluate / "gt.json").write_text(json.dumps(truth))
-    (evaluate / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
-
-    (root / "shards").mkdir()
-    for number in (1, 2):
-        evaluate_shard(
-            EvaluationInputs(evaluate / "gt.json", evaluate / "predictions.jsonl"),
-            root / "shards" / f"{number}.npz",
-            Shard(number, 2),
-        )
-
-    checkpoint, exported, other = (
-        root / name for name in ("checkpoint", "safetensors", "foreign_weights")
-    )
-    for path in (checkpoint, exported, other):
-        path.mkdir()
-    run = tiny_config(other).for_run(Method.VATRACK, Backbone.RESNET18)
-    with narrow_trunks():
-        network = small_network(Method.VATRACK)
-    save(checkpoint / "epoch_01.pt", network, run, 1)
-    export(checkpoint / "epoch_01.pt", exported / "best.safetensors")
-    values = {f"module.{name}": value for name, value in network.state_dict().items()}
-    torch.save({"state_dict": values}, other / "foreign.pth")
-    write_yaml(other / "config.yaml", tiny_config(other).model_dump(mode="json"))
-
-    archives = root / "archives"
-    archives.mkdir()
-    files = {f"one/images/{number:06d}.bmp": bytes([number]) * 300 for number in range(1, 4)}
-    with (
-        tarfile.open(archives / "a.tar", "w") as tar,
-        zipfile.ZipFile(archives / "a.zip", "w") as z,
-    ):
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-            z.writestr(name, content, zipfile.ZIP_DEFLATED)
-    content = (archives / "a.tar").read_bytes()
-    (archives / "b.tar.zst").write_bytes(zstandard.compress(content))
-
-    folder = RunFolder(root / "run")
-    folder.checkpoint(1).parent.mkdir(parents=True)
-    shutil.copy(checkpoint / "epoch_01.pt", folder.checkpoint(1))
-    write_yaml(folder.config, run.model_dump(mode="json"))
-    write_json(folder.training, {"epochs": 1, "iterations": 2, "seconds": 1.0, "pairs": 4})
-    folder.validation(1).parent.mkdir()
-    write_json(folder.validation(1), {"video/amodal/AP": 12.5, "image/amodal/AP": None})
-    for step in (1, 2, 3):
-        append(folder.metrics_log, TrainingPoint(step, 1, float(step), {"loss": 0.5 * step}))
-
-    config = root / "config"
-    config.mkdir()
-    shutil.copy(Path(__file__).parents[2] / "config" / "config.yaml", config / "config.yaml")
-
-    write_outside(root)
-
-    metrics = root / "metrics"
-    metrics.mkdir()
-    values = {"image/amodal/AP": 40.5, "image/amodal/AP50": None, "video/amodal/AP": 12.25}
-    (metrics / "metrics.json").write_text(json.dumps(values | {"track/amodal/MOTA": -3.5}))
 
 
 def read_form(folder: Path, out: Path) -> None:

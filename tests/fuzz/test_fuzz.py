@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from tests.fuzz.inputs import make_inputs
 from tests.fuzz.run import fuzz
-from tests.fuzz.targets import TARGETS, make_inputs
+from tests.fuzz.targets import TARGETS
 
 CASES = 15 * sum(target.weight for target in TARGETS)
 

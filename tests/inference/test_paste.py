@@ -34,7 +34,7 @@ def test_box_outside_the_frame_is_empty() -> None:
     assert paste(ONES[:0], torch.zeros(0, 4), (40, 60)).shape == (0, 40, 60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(st.floats(-20, 60), st.floats(-20, 40), st.floats(0.5, 70), st.floats(0.5, 50)),
     st.integers(0, 1000),
@@ -63,7 +63,7 @@ SIDES = st.tuples(st.floats(0, 90, width=32), st.floats(0, 70, width=32)) | st.s
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(CORNER, SIDES), max_size=4),
     st.integers(0, 1000),

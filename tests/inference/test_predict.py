@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -30,7 +31,7 @@ from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
-from vatrack.inference import clips, predictor
+from vatrack.inference import clips, predict, predictor
 from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
 from vatrack.inference.tracker import QuasiDenseTracker, TrackedRows
@@ -78,14 +79,6 @@ def test_every_line_is_a_whole_prediction(predictions: Path, tiny_data: TinyData
     assert all(len(classes) == 1 for classes in by_track.values()), "a track keeps its class"
 
 
-def test_the_file_can_be_evaluated(predictions: Path, tiny_data: TinyData, tmp_path: Path) -> None:
-    truth = tiny_data.annotations / "valid" / "joint.json"
-    evaluate_inputs(EvaluationInputs(truth, predictions), tmp_path / "metrics.json")
-    assert {"image/amodal/AP", "video/visible/AP50", "track/amodal/MOTA"} <= read_json(
-        tmp_path / "metrics.json"
-    ).keys()
-
-
 def test_validation_during_training_and_prediction_afterwards_agree(
     predictions: Path, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path
 ) -> None:
@@ -94,9 +87,9 @@ def test_validation_during_training_and_prediction_afterwards_agree(
     videos = {mask_type: valid / f"video_{mask_type}.json" for mask_type in MASK_TYPES}
     inputs = EvaluationInputs(valid / "joint.json", predictions, videos, run.evaluation)
     evaluate_inputs(inputs, tmp_path / "metrics.json")
-    assert read_json(tmp_path / "metrics.json") == read_json(
-        folder / "validation" / "epoch_02.json"
-    )
+    metrics = read_json(tmp_path / "metrics.json")
+    assert metrics == read_json(folder / "validation" / "epoch_02.json")
+    assert {"image/amodal/AP", "video/visible/AP50", "track/amodal/MOTA"} <= metrics.keys()
 
 
 def test_failure_leaves_no_file(
@@ -265,6 +258,33 @@ def test_a_killed_mask_worker_is_told_with_its_setting(
     told = r"was killed.*; lower compute\.mask_workers \(now 2; 0: none\)$"
     with pytest.raises(BrokenProcessPool, match=told):
         predicted(tiny_run, three_clips, tmp_path / "m.jsonl", 1, mask_workers=2)
+
+
+def test_progress_ends_before_an_error_of_the_output_is_shown(
+    tiny_run: tuple[RunConfig, Path],
+    three_clips: TinyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bar would stand before the message otherwise."""
+    ended: list[str] = []
+
+    def noting(items: Iterator[Any], title: str, _: int) -> Iterator[Any]:
+        try:
+            yield from items
+        finally:
+            ended.append(title)
+
+    def full(lines: Iterator[str], out: Path) -> int:
+        next(iter(lines))
+        raise OSError(errno.ENOSPC, "No space left on device", str(out))
+
+    monkeypatch.setattr(predict, "progress", noting)
+    monkeypatch.setattr(predict, "_write_lines", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        predicted(tiny_run, three_clips, tmp_path / "m.jsonl")
+    assert ended == ["predict"]
+    assert caught.tb  # as long as it is kept, nothing is closed by itself
 
 
 @pytest.mark.parametrize("ahead", [0, 1])

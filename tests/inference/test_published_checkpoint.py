@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.conftest import TinyData, tiny_config
 from tests.models.small import small_network
 from tests.weights.published import left_overs, write_published
@@ -19,11 +19,7 @@ from vatrack.config import Method
     "method", [pytest.param(Method.QDTRACK, marks=pytest.mark.slow), Method.VATRACK_2BBOX]
 )
 def test_import_predict_export_predict(
-    method: Method,
-    tiny_data: TinyData,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    method: Method, tiny_data: TinyData, tmp_path: Path, vatrack: Command
 ) -> None:
     config = tmp_path / "config.yaml"
     write_yaml(config, tiny_config(tmp_path).model_dump(mode="json"))
@@ -38,15 +34,15 @@ def test_import_predict_export_predict(
             "--images",
             tiny_data.images,
         )
-        code, _, errors = run(
-            capsys, monkeypatch, "predict", "--checkpoint", checkpoint, *chosen, *data, "--out", out
+        code, _, errors = vatrack(
+            "predict", "--checkpoint", checkpoint, *chosen, *data, "--out", out
         )
         assert (code, errors) == (0, "")
         return out.read_bytes()
 
     imported, released = tmp_path / "imported.pt", tmp_path / "weights.safetensors"
-    assert run(capsys, monkeypatch, "import-checkpoint", source, *chosen, "--out", imported)[0] == 0
-    code, shown, _ = run(capsys, monkeypatch, "export", "--checkpoint", imported, "--out", released)
+    assert vatrack("import-checkpoint", source, *chosen, "--out", imported)[0] == 0
+    code, shown, _ = vatrack("export", "--checkpoint", imported, "--out", released)
     assert code == 0
     assert shown.startswith(f"{released}: {method} with resnet18, epoch 12, ")
     first = predict(imported, tmp_path / "first.jsonl")

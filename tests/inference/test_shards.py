@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from vatrack.common.errors import InputError
 from vatrack.common.gpus import claimed
 from vatrack.common.shards import Shard
 from vatrack.config import RunConfig
+from vatrack.data.frames import Frame
 from vatrack.inference.predict import _own_gpu, predict_files
-from vatrack.inference.shards import merge_shards, record_path
+from vatrack.inference.shards import merge_shards, record_path, write_record
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +155,7 @@ def test_a_shard_that_is_missing_is_named(
         ({"of": 3}, "another number of shards than"),
         ({"set": "x"}, "of other clips than"),
         ({"checkpoint": "x"}, "of another checkpoint than"),
+        ({"classes": [2, 1]}, r"with other classes \(--class-map\) than"),
         ({"settings": {}}, "with other settings than"),
         ({"predictions": 100000}, "100000 in its record; predict the shard again"),
         ({"shard": 5}, "not the record of a shard"),
@@ -167,6 +170,20 @@ def test_what_does_not_belong_together(
     with pytest.raises(InputError, match=rf"2\.jsonl\.gz.*{message}"):
         merge_shards(two, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("field", ["image_id", "file_name"])
+def test_the_frames_count_not_only_the_ids_of_their_clips(field: str, tmp_path: Path) -> None:
+    checkpoint, frame = tmp_path / "best.pt", Frame(7, 1, 0, "clip/0.png", 96, 64)
+    checkpoint.touch()
+    changes: dict[str, Any] = {"image_id": 8, "file_name": "clip/1.png"}
+    clips = [[[frame]], [[replace(frame, **{field: changes[field]})]]]
+    shards = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
+    for number, (path, own) in enumerate(zip(shards, clips, strict=True), 1):
+        path.touch()
+        write_record(path, Shard(number, 2), checkpoint, own, own, [1], 0, {})
+    with pytest.raises(InputError, match=r"2\.jsonl.*of other clips than"):
+        merge_shards(shards, tmp_path / "run" / "p.jsonl")
 
 
 def test_a_damaged_shard(two: list[Path], tmp_path: Path) -> None:

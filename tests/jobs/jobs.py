@@ -1,4 +1,4 @@
-"""Functions that tests/jobs/test_launch.py runs in jobs: importable by name in a fresh process."""
+"""Functions that tests run in jobs: importable by name in a fresh process."""
 
 import os
 import signal

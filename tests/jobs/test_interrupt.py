@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
 from vatrack.common.locks import locked
 from vatrack.jobs import interrupt
 from vatrack.jobs.interrupt import Signals, ask_once, keeps_job
@@ -48,9 +49,7 @@ def answers(folder: Path, typed: bytes, seconds: float = 20) -> tuple[dict[str, 
     shown = b""
     deadline = time.monotonic() + 60
     try:
-        while not all((folder / f"{name}.ready").exists() for name in "ab"):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: all((folder / f"{name}.ready").exists() for name in "ab"), 60)
         os.write(terminal, b"\x03")  # Ctrl-C
         while not all((folder / f"{name}.kept").exists() for name in "ab"):
             assert time.monotonic() < deadline, shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.ops import nms
 
@@ -42,7 +42,6 @@ def _box(values: tuple[float, float, float, float]) -> list[float]:
     return [x, y, x + width, y + height]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(corner, corner), min_size=1, max_size=8))
 def test_decode_inverts_encode(pairs: list[tuple]) -> None:
     sources = torch.tensor([_box(a) for a, _ in pairs])
@@ -51,7 +50,6 @@ def test_decode_inverts_encode(pairs: list[tuple]) -> None:
     torch.testing.assert_close(decoded, targets, rtol=0, atol=1e-3)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(corner, min_size=1, max_size=6), st.lists(corner, min_size=1, max_size=6))
 def test_iou_is_symmetric_and_bounded(a: list[tuple], b: list[tuple]) -> None:
     first, second = torch.tensor([_box(x) for x in a]), torch.tensor([_box(x) for x in b])

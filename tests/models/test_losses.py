@@ -47,7 +47,7 @@ def _published_cross_entropy(similarity: torch.Tensor, targets: torch.Tensor) ->
     share=st.floats(0, 1),
     seed=st.integers(0, 2**31),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_multi_positive_cross_entropy_equals_the_published_form_where_that_is_finite(
     rows: int, columns: int, scale: float, share: float, seed: int
 ) -> None:

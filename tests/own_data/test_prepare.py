@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Mini
-from tests.own_data.own import write_own
+from tests.own_data.own import rectangle, write_own
 from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.value_files import read_json
 from vatrack.config import Config, parse_config
@@ -103,8 +104,14 @@ def test_one_mask_type(tmp_path: Path, mask: str, method: Method, other: Method)
     assert names == {"joint.json", f"{method.form}.json", f"video_{mask}.json"}
     item = read_json(tmp_path / "out" / f"{method.form}.json")["annotations"][0]
     assert "occlude_rate" not in item
-    with pytest.raises(InputError, match=rf"only {mask} masks.*set methods: \[{method.value}\]"):
+    told = rf"only {mask} masks.*set methods: \[{method.value}\]"
+    with pytest.raises(InputError, match=told):
         _prepare(own, tmp_path / "other", other)
+    given = (own / "frames", {"train": own / "train.json"}, ValidationConfig())
+    with pytest.raises(InvalidData, match=f"method-masks(.*\n)*.*{told}"):
+        validate_joint(*given, methods=[method, other])
+    (file,) = validate_joint(*given, methods=[method]).looked_at["files"]
+    assert (file["mask_types"], file["methods"]) == ((mask,), [method.value])
     assert not (tmp_path / "other").exists()
 
 
@@ -123,6 +130,14 @@ def test_images_without_videos(own: Path, tmp_path: Path) -> None:
 
 def _set(section: str, key: str, value: Any) -> Callable[[Json], object]:
     return lambda document: document[section][0].update({key: value})
+
+
+def _rename(section: str, *names: tuple[str, str]) -> Callable[[Json], object]:
+    def rename(document: Json) -> None:
+        for item in document[section]:
+            item.update({new: item.pop(old) for old, new in names})
+
+    return rename
 
 
 BAD = [
@@ -168,13 +183,48 @@ BAD = [
             [{"id": 1, "name": "x"}, {"id": 1, "name": "y"}]
         ),
         "video 1: id 1 is not unique",
-        r"id-twice \(2\)",
+        "id-twice +2 ids",
     ),
     (lambda document: document["images"].clear(), "contains no images", "list-missing"),
     (lambda document: document["categories"].clear(), "lists no categories", "list-missing"),
     (lambda document: document.pop("categories"), "lists no categories", "list-missing"),
     (lambda document: document.update(annotations={}), "has no list `annotations`", "list-missing"),
     (_set("annotations", "id", 1002), "annotation 1002: id 1002 is not unique", "id-twice"),
+    (
+        _set("annotations", "amodal_mask", {"size": [96, 128], "counts": [96 * 128]}),
+        "1001: amodal_mask has no pixel in the image; correct it, or remove the annotation",
+        "mask-empty",
+    ),
+    (
+        _set("annotations", "visible_mask", rectangle(50, 40, 20, 20)),
+        "1001: visible_mask extends beyond amodal_mask",
+        "visible-outside",
+    ),
+    (
+        _set("annotations", "occlude_rate", 0.25),
+        "1001: occlude_rate is 0.25, but 0 by the masks",
+        "rate-wrong",
+    ),
+    (
+        _set("annotations", "amodal_mask", [[0, 0, 0.5, 0.1, 1, 1]]),
+        r"1001: amodal_mask has .* multiply x by its width \(128\) and y by its height \(96\)",
+        "rle-bad",
+    ),
+    (
+        _rename("annotations", ("amodal_mask", "amodal"), ("visible_mask", "segmentation")),
+        "1001: has neither .*; rename amodal to amodal_mask",
+        "field-missing",
+    ),
+    (
+        _rename("annotations", ("amodal_mask", "other"), ("visible_mask", "segmentation")),
+        "1001: has neither .*; rename segmentation to visible_mask",
+        "field-missing",
+    ),
+    (
+        _rename("annotations", ("image_id", "image-id")),
+        "1001: image_id is missing; rename image-id to image_id",
+        "field-missing",
+    ),
 ]
 
 
@@ -213,15 +263,83 @@ def test_what_follows_from_a_fault_is_not_told(
     own: Path, change: Callable[[Json], object], codes: dict[str, int]
 ) -> None:
     _change(own, change)
+    assert _counts(own) == codes
+
+
+def _counts(own: Path) -> Counter[str]:
     findings = Findings()
     check_joint(own / "train.json", own / "frames", None, True, findings)
-    assert findings.counts == codes
+    return findings.counts
 
 
-def test_a_file_without_annotations_is_accepted(own: Path, tmp_path: Path) -> None:
+def test_a_file_without_annotations_is_told(own: Path, tmp_path: Path) -> None:
     _change(own, lambda document: document["annotations"].clear())
     assert _prepare(own, tmp_path / "out").kept == 0
-    assert validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig()).ok
+    with pytest.raises(InvalidData, match=r"list-missing (.*\n)*.*contains no annotations; add"):
+        validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig())
+
+
+@pytest.mark.parametrize("finding", ["mask-empty", "visible-outside", "rate-wrong"])
+def test_accepted_masks_are_prepared(own: Path, tmp_path: Path, finding: str) -> None:
+    (change,) = [change for change, _, code in BAD if code == finding]
+    _change(own, change)
+    settings = ValidationConfig(accept=(finding,))
+    assert validate_joint(own / "frames", {"train": own / "train.json"}, settings).ok
+    dataset = DatasetConfig(classes="data", validation=settings)
+    assert prepare_joint(own / "train.json", own / "frames", dataset, tmp_path / "out").kept == 24
+
+
+def test_annotations_without_a_mask_of_the_others_are_told(own: Path, tmp_path: Path) -> None:
+    _change(own, _set("annotations", "visible_mask", None))
+    assert _prepare(own, tmp_path / "out").incomplete == 1
+    assert _counts(own) == {"mask-missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            _rename("annotations", ("visible_mask", "visble_mask")),
+            "annotation 1001: unknown field `visble_mask` (24 annotations); did you mean "
+            "visible_mask?",
+        ),
+        (
+            _rename("annotations", ("instance_id", "instance-id")),
+            "annotation 1001: unknown field `instance-id` (24 annotations); did you mean "
+            "instance_id?",
+        ),
+        (
+            lambda document: document["images"][1].update(
+                frame_Id=document["images"][1].pop("frame_id")
+            ),
+            "image 101: unknown field `frame_Id` (1 image); did you mean frame_id?",
+        ),
+        (
+            lambda document: document.update(vidoes=document.pop("videos")),
+            "unknown list `vidoes`; did you mean videos?",
+        ),
+    ],
+)
+def test_misspelt_names_are_told(own: Path, change: Callable[[Json], object], message: str) -> None:
+    _change(own, change)
+    findings = Findings()
+    check_joint(own / "train.json", own / "frames", None, True, findings)
+    assert [str(each) for each in findings.examples["field-unknown"]] == [
+        f"{own / 'train.json'}: {message}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("annotations", "visble_mask", 1),  # beside the right one
+        _set("annotations", "occluded", 1),
+        _set("images", "a", 1),
+    ],
+)
+def test_further_fields_are_no_misspelt_names(own: Path, change: Callable[[Json], object]) -> None:
+    _change(own, change)
+    assert not _counts(own)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +350,7 @@ def test_a_file_without_annotations_is_accepted(own: Path, tmp_path: Path) -> No
         ("a.dat", None, "frame-format", r"frames must be \.bmp, .*; correct its name"),
         ("a.png", "folder", "frame-unreadable", "is a folder, not a file"),
         ("none.webp", "", "frame-missing", r"no such frame; frames must be \.bmp"),
+        ("x" * 300 + ".png", "", "frame-unreadable", r"cannot be read \(File name too long\)"),
     ],
 )
 def test_a_frame_that_is_there_is_not_called_missing(
@@ -250,7 +369,7 @@ def test_a_frame_that_is_there_is_not_called_missing(
         _prepare(own, tmp_path / "out")
     with pytest.raises(InvalidData) as told:
         validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig())
-    assert f"{code} (1)" in str(told.value) and "1 error" in str(told.value)
+    assert f"\nerror    {code}  1 frame " in str(told.value) and "1 error" in str(told.value)
     assert re.search(message, str(told.value))
 
 
@@ -274,7 +393,7 @@ def test_all_faults_are_told(own: Path) -> None:
         *(("video-name", 1), ("number-bad", 2), ("category-unknown", 1), ("id-twice", 1)),
         ("image-unknown", 1),  # the other annotation of the image that is wrong
     ):
-        assert f"{code} ({number})" in str(told.value)
+        assert re.search(f"{code} +{number} ", str(told.value))
 
 
 def test_validate(own: Path) -> None:

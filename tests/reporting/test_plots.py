@@ -107,23 +107,9 @@ def test_drawings_depend_on_the_numbers_alone(tmp_path: Path) -> None:
         assert b"dc:date" not in content
 
 
-def test_a_line_cut_off_by_a_killed_run_is_left_out(tmp_path: Path) -> None:
-    whole = make_run(tmp_path / "whole")
-    cut = make_run(tmp_path / "cut", ending='{"step": 210, "epoch": 1, "lr": 0.0')
-    curves = read_curves(cut / "metrics.jsonl")
-    assert curves.steps.tolist() == read_curves(whole / "metrics.jsonl").steps.tolist()
-    assert curves.steps[-1] == 200
-
-
 @pytest.mark.parametrize(
     "bad",
-    [
-        '{"step": 5, "lo',
-        "[1, 2]",
-        '{"epoch": 3}',
-        '{"step": 5, "loss": "high"}',
-        '{"epoch": 1, "validation": 3}',
-    ],
+    ['{"step": 5, "lo', '{"step": 5, "loss": "high"}'],
 )
 def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, bad: str) -> None:
     run = make_run(tmp_path / "run", ending=bad + "\n" + json.dumps(training_line(210)) + "\n")
@@ -149,19 +135,6 @@ def test_no_run_and_a_run_given_twice_are_refused(tmp_path: Path) -> None:
         write_curves([], tmp_path / "figures")
     with pytest.raises(InputError, match="given twice"):
         write_curves([run, run], tmp_path / "figures")
-
-
-def test_later_lines_of_a_resumed_run_replace_earlier_ones(tmp_path: Path) -> None:
-    first = [training_line(step, loss_cls=1.0) for step in (10, 20, 30)] + [
-        validation_line(1, video_amodal_AP=1.0)
-    ]
-    again = [training_line(step, loss_cls=2.0) for step in (20, 30, 40)] + [
-        validation_line(1, video_amodal_AP=7.0)
-    ]
-    curves = read_curves(make_run(tmp_path / "run", first + again) / "metrics.jsonl")
-    assert curves.steps.tolist() == [10, 20, 30, 40]
-    assert curves.terms["loss_cls"].tolist() == [1, 2, 2, 2]
-    assert curves.metrics["video/amodal/AP"].tolist() == [7]
 
 
 def test_undefined_and_missing_values_are_gaps(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -166,6 +167,28 @@ def test_files_where_no_training_was_are_kept(tmp_path: Path) -> None:
     folder.environment.unlink()
     folder.clear()
     assert {"metrics.json", "views/views.json"} <= files_in(tmp_path)
+
+
+BEFORE = ("config.yaml", "train.log", "slurm-7.out", ".lock", ".DS_Store", ".training.json",
+          "submitit/job.json", "complete_1/training.json", "mlflow.json")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [None, "holiday.jpg", "checkpoints/best.pt", "metrics.json"])
+def test_a_folder_of_something_else_is_no_runs(tmp_path: Path, name: str | None) -> None:
+    """What a launcher or an earlier training has put there does no harm."""
+    folder = RunFolder(tmp_path / "run")
+    folder.refuse_other()  # it is not there
+    for file in (*BEFORE, *filter(None, [name])):
+        (folder.path / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder.path / file).touch()
+    if name is None:
+        folder.refuse_other()
+        return
+    told = f"{folder.path}: contains {name.split('/')[0]}, but no training; choose a new folder"
+    with pytest.raises(InputError, match=f"^{re.escape(told)}"):
+        folder.refuse_other()
+    folder.environment.touch()  # of a training that was interrupted at its beginning
+    folder.refuse_other()
 
 
 @pytest.mark.parametrize(

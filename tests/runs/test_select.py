@@ -113,6 +113,20 @@ def test_the_reason_is_said(
     assert (selection.reason, selection.margin) == (reason, margin)
 
 
+@pytest.mark.parametrize("column", ["IDs", "ML", "FP", "FN"])
+def test_of_errors_the_fewest_win(tmp_path: Path, column: str) -> None:
+    metric, counts = f"track/amodal/{column}", [7, 3, None, 3, 9, 5, 8]
+    run = make_run(tmp_path, {epoch: {metric: value} for epoch, value in enumerate(counts, 1)})
+    assert chosen(run, metric)["epoch"] == 4
+    best = select_best(run, SelectionConfig(metric=metric), run / "best.json")
+    assert best.reason == f"the lowest {metric} (same as epoch 2, the later one is chosen)"
+    assert best.ranking == [4, 2, 6, 1, 7, 5, 3]
+    assert str(best).endswith("2 more with higher values")
+    (run / "validation/epoch_02.json").unlink()
+    best = select_best(run, SelectionConfig(metric=metric), run / "best.json")
+    assert (best.reason, best.margin) == (f"the lowest {metric}, 2.00 below epoch 6", 2)
+
+
 def test_the_best_candidates_are_listed(tmp_path: Path) -> None:
     values = {epoch: 10.0 + epoch % 4 for epoch in range(1, 8)}
     run = make_run(tmp_path, {key: {"video/amodal/AP": value} for key, value in values.items()})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from vatrack import cli
+from tests.command import Command
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.value_files import read_json
@@ -132,30 +131,16 @@ def test_text_and_file(tmp_path: Path) -> None:
         (None, 2),
     ],
 )
-def test_exit_codes(
-    other: object,
-    code: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_exit_codes(other: object, code: int, tmp_path: Path, vatrack: Command) -> None:
     """As `diff` has them: 0 the same, 1 different, 2 bad input."""
     write_json(tmp_path / "a.json", A)
     if other is not None:
         write_json(tmp_path / "b.json", other)
-    arguments = [
-        "vatrack",
-        "cuts",
-        "compare",
-        *(str(tmp_path / name) for name in ("a.json", "b.json")),
-    ]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--out", str(tmp_path / "out.json")])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert int(ended.value.code or 0) == code
-    shown = capsys.readouterr()
-    assert ("b.json" in shown.err) == (code == 2)
-    assert ("no difference" in shown.out) == (code == 0)
+    files = tmp_path / "a.json", tmp_path / "b.json"
+    ended, shown, errors = vatrack("cuts", "compare", *files, "--out", tmp_path / "out.json")
+    assert ended == code
+    assert ("b.json" in errors) == (code == 2)
+    assert ("no difference" in shown) == (code == 0)
     assert (tmp_path / "out.json").exists() == (code != 2)
 
 

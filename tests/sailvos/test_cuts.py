@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.parity.golden import SHARED_DATA
 from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
@@ -224,17 +224,15 @@ def test_several_videos_in_one_process_get_what_each_gets_alone(tree: Path) -> N
     assert [path.name for path in (tree / "until").iterdir()] == ["a.json"]
 
 
-def test_the_command_takes_one_video_or_several(
-    tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_takes_one_video_or_several(tree: Path, vatrack: Command) -> None:
     call = "cuts", "score", "--raw", tree / "raw", "--index", tree / "index.json"
     both = "--video", "a", "--video", "b"
-    assert run(capsys, monkeypatch, *call, *both, "--out", tree / "scores")[0] == 0
+    assert vatrack(*call, *both, "--out", tree / "scores")[0] == 0
     assert sorted(path.name for path in (tree / "scores").iterdir()) == ["a.json", "b.json"]
-    assert run(capsys, monkeypatch, *call, "--video", "a", "--out", tree / "one.json")[0] == 0
+    assert vatrack(*call, "--video", "a", "--out", tree / "one.json")[0] == 0
     assert (tree / "one.json").read_bytes() == (tree / "scores" / "a.json").read_bytes()
     for videos in ((), both):
-        code, _, errors = run(capsys, monkeypatch, *call, *videos, "--out", tree / "all.json")
+        code, _, errors = vatrack(*call, *videos, "--out", tree / "all.json")
         assert code == 2
         assert (
             f"--out {tree / 'all.json'}: the name of a file, for several videos; give a" in errors

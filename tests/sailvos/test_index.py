@@ -52,6 +52,17 @@ def test_links_in_a_circle_are_passed_over(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "b" / "images"):
         (folder / "loop").symlink_to("loop")
     assert "3 annotated frames" in str(build_index(tmp_path, paths, tmp_path / "index.json"))
+    for path, lost in (
+        (tmp_path / "b" / "images" / "000004.bmp", r"b/images/000004\.bmp: is a broken link, but"),
+        (tmp_path / "b" / "images", r"b/images: is a broken link, but .* lists it"),
+    ):
+        path.rename(tmp_path / "moved")
+        path.symlink_to(path.name)
+        (tmp_path / "other" / "images").mkdir(parents=True, exist_ok=True)
+        with pytest.raises(InputError, match=lost):
+            build_index(tmp_path, paths, tmp_path / "index.json")
+        path.unlink()
+        (tmp_path / "moved").rename(path)
 
 
 def test_index_of_an_incomplete_tree(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from tests.sailvos.official import STRUCTURE, annotation, official
 from tests.sailvos.random_subsets import plainly_regrouped, subsets
@@ -148,7 +148,7 @@ def test_nothing_is_lost(tmp_path: Path, structure: dict[str, list[str]], messag
 
 @pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.slow)])
 def test_regrouping_is_that_of_the_specification(tmp_path: Path, examples: int) -> None:
-    @settings(deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples)
     @given(subset=subsets())
     def check(subset: tuple[dict[str, list[str]], Json]) -> None:
         structure, data = subset

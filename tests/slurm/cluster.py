@@ -13,11 +13,12 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from tests import waiting
 from vatrack.common.locks import locked
 
 # The only place where the commands look when SLURM_CONF is not set, and Snakemake's jobs unset it.
@@ -131,12 +132,8 @@ def run(*command: str, check: bool = True) -> str:
     return subprocess.run(command, check=check, capture_output=True, text=True, timeout=60).stdout
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Waits for something that must come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.2)
+# Each look asks SLURM.
+wait_until = partial(waiting.wait_until, pause=0.2)
 
 
 class Cluster:

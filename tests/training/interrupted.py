@@ -91,16 +91,6 @@ def slowly() -> None:
     Updater.step = paused  # type: ignore[method-assign, assignment]
 
 
-def wait_for(
-    condition: Callable[[], bool], process: BaseProcess | None = None, seconds: float = 120
-) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        assert process is None or process.is_alive(), "it ended before"
-        time.sleep(0.01)
-
-
 def lines(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock and on the machine's load."""
     found = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

@@ -15,7 +15,8 @@ import torch
 from tests.conftest import TinyData, make_tiny_data, tiny_config
 from tests.server import start_command
 from tests.training import interrupted
-from tests.training.interrupted import lines, wait_for
+from tests.training.interrupted import lines
+from tests.waiting import wait_until
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
 from vatrack.common.value_files import read_json
@@ -172,7 +173,7 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
     finish(start(run, tiny_data, whole), whole)
     started = start(run, tiny_data, out)
     begun = (out / "metrics.jsonl").exists
-    wait_for(lambda: begun() and len(lines(out)) >= 2, process=started[1])
+    wait_until(lambda: begun() and len(lines(out)) >= 2, process=started[1])
     os.kill(started[1].pid or 0, signal.SIGTERM)
     for process in started:
         process.join(60)

@@ -3,11 +3,13 @@ bit."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +17,7 @@ import pytest
 import torch
 
 from tests.conftest import TinyData
+from tests.data.made import annotation, pairs_of, write_clip
 from tests.training.interrupted import (
     differences,
     finish,
@@ -22,12 +25,16 @@ from tests.training.interrupted import (
     short_run,
     slowly,
     start,
-    wait_for,
 )
+from tests.waiting import wait_until
 from vatrack.common.errors import FolderBusy, InputError
+from vatrack.common.signals import StopSignals
 from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
-from vatrack.training.loop import train
+from vatrack.runs.folder import RunFolder
+from vatrack.training.distributed import Processes
+from vatrack.training.loop import _identity, train
+from vatrack.training.recovery import Recovery
 from vatrack.training.state import latest_state, read_state, save_state
 
 pytestmark = pytest.mark.usefixtures("narrow_trunk")
@@ -43,7 +50,7 @@ def config(folder: Path, frozen_stages: int = 4, **training: object) -> RunConfi
 
 def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
     process = start(config(out, **training), data, out, slowly)
-    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
+    wait_until(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process=process)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
 
@@ -79,9 +86,9 @@ def test_steps_between_two_saves_are_made_again(tiny_data: TinyData, tmp_path: P
     finish(config(undisturbed, frozen_stages=0), tiny_data, undisturbed)
     run = config(out, frozen_stages=0)
     process = start(run, tiny_data, out, slowly)
-    wait_for(
+    wait_until(
         lambda: (out / "metrics.jsonl").exists() and any(line["epoch"] == 2 for line in lines(out)),
-        process,
+        process=process,
     )
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -233,6 +240,80 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     assert not (out / "metrics.json").exists()
 
 
+@pytest.mark.parametrize("changed", ["annotations", "weights"])
+def test_files_that_changed_in_place_are_those_of_another_training(
+    changed: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, weights = write_clip(tmp_path, [annotation(0, 0, 1)]), tmp_path / "start.pt"
+    weights.write_text("1")
+    folder, run = RunFolder(tmp_path / "run"), config(tmp_path, weights=weights)
+
+    def recovery(*, older: bool = False) -> Recovery:
+        dataset, alone = pairs_of(file), Processes(torch.device("cpu"))
+        identity = _identity(run, dataset, tmp_path / "valid", alone)
+        if older:
+            identity = {name: identity[name] for name in ("recipe", "data")}
+        return Recovery(folder, identity, run.training, alone, StopSignals(""))
+
+    summary = {"epochs": 1, "iterations": 1, "seconds": 1.0}
+    folder.path.mkdir()
+    folder.finish(summary | {"identity": recovery().identity})
+    weights.rename(tmp_path / "away")
+    assert recovery().complete() is not None  # it may be gone
+    (tmp_path / "away").rename(weights)
+    assert recovery(older=True).complete() is not None
+    if changed == "weights":
+        weights.write_text("2")
+    else:
+        text = file.read_text()
+        file.write_text(text.replace('"category_id": 2', '"category_id": 9'))
+    with caplog.at_level(logging.INFO):
+        assert recovery().complete() is None
+    words = {"annotations": "the data", "weights": "the content of training.weights"}[changed]
+    assert f"the existing training differs in {words}; starting" in caplog.text
+    assert (folder.path / "complete_1" / "training.json").exists()
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_path: Path) -> None:
+    """It is the same training, but its epochs cannot be compared."""
+    dataset, valid = pairs_of(write_clip(tmp_path, [annotation(0, 0, 1)])), tmp_path / "valid"
+    alone, folder, run = (
+        Processes(torch.device("cpu")),
+        RunFolder(tmp_path / "run"),
+        config(tmp_path),
+    )
+    folder.validations.mkdir(parents=True)
+    folder.validation(1).write_text("{}")
+    valid.mkdir()
+
+    def found(run: RunConfig) -> Any:
+        identity = _identity(run, dataset, valid, alone)
+        recovery = Recovery(folder, identity, run.training, alone, StopSignals(""))
+        return recovery.complete() if complete else recovery.find_state()
+
+    def write(text: str) -> None:
+        (valid / "video_amodal.json").write_text(text)
+
+    write("1")
+    identity = _identity(run, dataset, valid, alone)
+    if complete:
+        summary = {"epochs": 1, "iterations": 1, "seconds": 1.0}
+        folder.finish(summary | {"identity": identity})
+    else:
+        save_state(folder.state, {"identity": identity})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert found(run) is not None
+    write("2")
+    with pytest.warns(UserWarning, match=r"with another validation set than .* remove .*run$"):
+        assert found(run) is not None
+    write("1")
+    other = run.evaluation.model_copy(update={"detection_area": "mask"})
+    with pytest.warns(UserWarning, match="with another evaluation than the present one"):
+        assert found(run.model_copy(update={"evaluation": other})) is not None
+
+
 def test_a_training_that_has_begun_needs_no_start_weights(
     two_epochs: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
@@ -266,7 +347,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
     if workflow:  # Snakemake removes the output of a stage before it repeats it
         (out / "training.json").unlink()
     other = start(run.model_copy(update={"seed": 1}), tiny_data, out)
-    wait_for(lambda: bool(list(out.glob("state/state_*.pt"))), other)
+    wait_until(lambda: bool(list(out.glob("state/state_*.pt"))), process=other)
     os.kill(other.pid or 0, signal.SIGKILL)
     other.join()
     assert (
@@ -296,7 +377,7 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     out = tmp_path / "run"
     run = config(out, epochs=1, workers=1)
     process = start(run, tiny_data, out, slowly)
-    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
+    wait_until(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process=process)
     os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode not in (0, None, -signal.SIGKILL)
@@ -320,7 +401,7 @@ def test_a_signal_during_a_validation_does_not_wait_for_its_end(
     out, obeyed = tmp_path / "run", tmp_path / "obeyed"
     run = config(out, epochs=1, workers=2)
     process = start(run, tiny_data, out, _validate_slowly, out / "validating", obeyed)
-    wait_for((out / "validating").exists, process)
+    wait_until((out / "validating").exists, process=process)
     os.killpg(process.pid, signal.SIGUSR2)
     process.join(60)
     assert process.exitcode == 3, (tmp_path / "run.log").read_text()
@@ -359,7 +440,7 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
     out = tmp_path / "run"
     run = config(out, epochs=3, keep_checkpoints="best")
     process = start(run, tiny_data, out, slowly)
-    wait_for((out / "checkpoints" / "epoch_01.pt").exists, process)
+    wait_until((out / "checkpoints" / "epoch_01.pt").exists, process=process)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
     finish(run, tiny_data, out)
@@ -381,7 +462,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     out = tmp_path / "run"
     validating = tmp_path / "validating"
     process = start(config(out), tiny_data, out, _validate_slowly, validating, tmp_path / "obeyed")
-    wait_for(validating.exists, process)
+    wait_until(validating.exists, process=process)
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(FolderBusy, match="another training is running in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
@@ -391,7 +472,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     )
     # A signal ends the waiting; there is nothing to save.
     second = start(config(out), tiny_data, out)
-    wait_for(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), second)
+    wait_until(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), process=second)
     os.kill(second.pid or 0, signal.SIGTERM)
     second.join(10)
     assert second.exitcode == -signal.SIGTERM

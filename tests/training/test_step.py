@@ -6,6 +6,7 @@ import copy
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from vatrack.common.device import mixed_type
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.batches import PairBatch
 from vatrack.models.backbone import ResidualTrunk
+from vatrack.models.detector import Detector
 from vatrack.models.fpn import FeaturePyramid
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
@@ -330,6 +332,34 @@ def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
     second.step(batch, 1e-3, BatchIndex(0, 1))
     assert _same(_weights(first), _weights(second))
     assert _same(first.validated_model.state_dict(), second.validated_model.state_dict())
+
+
+@narrow
+@pytest.mark.parametrize(("before", "now"), [("float32", "float16"), ("float16", "float32")])
+def test_a_training_goes_on_in_another_precision(before: str, now: str, tmp_path: Path) -> None:
+    batch, older = _one_pair(), _updater(tmp_path, precision=before)
+    older.step(batch, 1e-3, START)
+    updater = _updater(tmp_path, precision=now)
+    updater.load_state(older.state())
+    assert _same(_weights(older), _weights(updater))
+    updater.step(batch, 1e-3, BatchIndex(0, 1))
+
+
+@narrow
+def test_reference_frames_have_proposals_of_their_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames of a video may have different sizes."""
+    sizes, proposals = [], Detector.proposals
+
+    def noted(self: Detector, features: Any, given: Any) -> Any:
+        sizes.append(given)
+        return proposals(self, features, given)
+
+    monkeypatch.setattr(Detector, "proposals", noted)
+    batch = replace(_one_pair(), image_sizes=[(32, 48)], ref_sizes=[(32, 64)])
+    _updater(tmp_path).step(batch, 1e-3, START)
+    assert sizes == [[(32, 64)]]
 
 
 def test_every_pair_of_a_training_has_samples_of_its_own() -> None:

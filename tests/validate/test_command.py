@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cli.test_cli import run
+from tests.command import Command
 from tests.own_data.own import write_own
 from tests.validate.conftest import Set
 from vatrack.common.value_files import read_json
 
-Command = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def command(
-    mini_set: Set, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
+def command(mini_set: Set, vatrack: Command) -> Command:
     def call(*options: object) -> tuple[int, str, str]:
         mini_set.save()
         paths = mini_set.paths()
@@ -33,14 +29,9 @@ def command(
             paths["valid"],
             *options,
         )
-        return run(capsys, monkeypatch, "validate", *arguments)
+        return vatrack("validate", *arguments)
 
     return call
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
 def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path) -> None:
@@ -52,7 +43,7 @@ def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path
         f"0 errors, 1 warning, 0 notes in {mini_set.raw} and its annotations ("
     )
     assert lines[-2].startswith(
-        "warning  crowd (1)  crowd annotations count in video and track metrics only"
+        "warning  crowd  1 crowd annotation counts in video and track metrics only"
     )
     assert lines[-1] == f"{'':9}{mini_set.paths()['train']}: annotation 0: iscrowd is 1"
     assert read_json(tmp_path / "out" / "report.json")["counts"] == {
@@ -71,9 +62,9 @@ def test_errors_are_all_told_and_end_with_code_2(
     code, shown, errors = command("--out", out, "--processes", 2)
     assert (code, shown) == (2, "")
     assert errors.startswith(f"vatrack: error: 2 errors, 0 warnings, 0 notes in {mini_set.raw} ")
-    assert "\nerror    area-wrong (1)     areas differ from the masks; " in errors
-    told = "frames in the annotations do not exist; unpack or copy them again"
-    assert f"\nerror    frame-missing (1)  {told}\n{'':9}{mini_set.frame()}" in errors
+    assert "\nerror    area-wrong     1 area differs from the mask; correct it, or " in errors
+    told = "1 frame in the annotations does not exist; unpack or copy it again"
+    assert f"\nerror    frame-missing  {told}\n{'':9}{mini_set.frame()}" in errors
     assert "Traceback" not in errors
     assert [finding["code"] for finding in read_json(out)["findings"]] == [
         "area-wrong",
@@ -101,6 +92,26 @@ def test_missing_inputs_are_told_before_anything_is_looked_at(
     assert (code, errors.startswith(f"vatrack: error: {none}: no such file; ")) == (2, True)
 
 
+def test_a_closed_folder_is_told_with_all_other_problems(
+    vatrack: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read everything, so the system's refusal is played."""
+    own, is_dir = write_own(tmp_path / "own"), Path.is_dir
+
+    def refuse(path: Path, **named: Any) -> bool:
+        if path == own / "frames":
+            raise PermissionError(13, "Permission denied")
+        return is_dir(path, **named)
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    code, _, errors = vatrack("validate", "--joint", own / "no.json", "--images", own / "frames")
+    told = f"{own / 'frames'}: cannot be read (Permission denied); correct its permissions"
+    assert (code, errors) == (
+        2,
+        f"vatrack: error: {told}\n{own / 'no.json'}: no such file; check the path\n",
+    )
+
+
 def test_options_win_over_the_config(command: Command, mini_set: Set, tmp_path: Path) -> None:
     mini_set.annotation["area"] += 1
     mini_set.annotation["occlude_rate"] = (
@@ -126,8 +137,8 @@ def test_a_wrong_option_is_named(command: Command) -> None:
     assert errors.startswith("vatrack: error: vatrack validate: invalid configuration:\n  frames: ")
 
 
-def test_it_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, shown, _ = run(capsys, monkeypatch, "--help")
+def test_it_is_listed(vatrack: Command) -> None:
+    code, shown, _ = vatrack("--help")
     assert code == 0
     assert shown.index(" validate ") < shown.index(" index ")
 
@@ -137,7 +148,7 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
     out = tmp_path / "report.json"
     code, shown, _ = command("--accept", "area-wrong", "--accept", "rate-wrong", "--out", out)
     assert code == 0
-    assert "\nwarning  area-wrong (1)  " in shown
+    assert "\nwarning  area-wrong  1 area differs " in shown
     assert read_json(out)["ok"]
     code, _, errors = command("--accept", "area-rong")
     assert (code, errors) == (
@@ -163,6 +174,28 @@ def test_joint_files_of_one_name_are_all_checked(
     assert (code, [one["path"] for one in seen]) == (0, files)
     assert [one["subset"] for one in seen] == files, "the shortest names that differ"
     assert "not read to the end" not in shown
+
+
+def test_the_masks_are_compared_with_the_methods_of_a_config(
+    vatrack: Command, tmp_path: Path
+) -> None:
+    own = write_own(tmp_path / "own", masks=("visible",))
+    files = [word for name in ("train", "valid") for word in ("--joint", own / f"{name}.json")]
+    given = (*files, "--images", own / "frames")
+    code, shown, _ = vatrack("validate", *given)
+    assert (code, shown.count("visible masks\n    can train qdtrack\n")) == (0, 2)
+    config = tmp_path / "own.yaml"
+    config.write_text("methods: [qdtrack, amodaltrack]\ndataset: {classes: data}\n")
+    for chosen, problems in (
+        (("--config", config), "method-masks  2 annotation files lack masks that "),
+        (("--set", "methods=[vatrack-2bbox]"), "method-masks  2 annotation files lack "),
+        (("--config", config, "--set", "methods=[qdtrack]"), ""),
+    ):
+        code, shown, errors = vatrack("validate", *given, *chosen)
+        assert (code, problems in errors) == (2 if problems else 0, True), errors
+    code, _, errors = vatrack("validate", *given, "--config", config)
+    told = "has only visible masks, but amodaltrack needs amodal ones; set methods: [qdtrack]"
+    assert f"{own}/valid.json: {told}\n" in f"{errors}\n"
 
 
 def test_a_broken_joint_file_says_nothing_about_the_next(vatrack: Command, tmp_path: Path) -> None:
@@ -209,6 +242,11 @@ def test_a_joint_file_given_twice_is_refused(vatrack: Command, tmp_path: Path) -
         2,
         f"vatrack: error: --joint {again}: is given twice; give each file once\n",
     )
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    lost = ("--joint", tmp_path / "loop.json", "--images", own / "frames")
+    code, _, errors = vatrack("validate", *lost)
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {tmp_path / 'loop.json'}: is a broken link; ")
 
 
 def test_the_report_never_replaces_annotations(
@@ -244,7 +282,7 @@ def test_frames_in_both_subsets_are_a_warning(vatrack: Command, tmp_path: Path) 
         "validate", "--joint", own / "train.json", "--joint", same, *images
     )
     assert (code, errors) == (0, "")
-    assert "\nwarning  frame-in-both (6)  frames are in more than one subset; keep each " in shown
+    assert "\nwarning  frame-in-both  6 frames are in more than one subset; keep each " in shown
     frame = own / "frames" / "train" / "a" / "000"
     assert f"\n{'':9}{same}: {frame}" in shown
     assert f": also in {own / 'train.json'}\n" in shown

@@ -50,13 +50,13 @@ def check(*annotations: dict[str, Any], compare: bool = True) -> Findings:
     return check_masks(rows, ("train.json", compare))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(amodal_and_visible(), max_size=4), st.booleans())
 def test_consistent_annotations_give_no_finding(cases: list[Case], compare: bool) -> None:
     assert not check(*(fields(*case) for case in cases), compare=compare).counts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(amodal_and_visible())
 def test_nothing_but_the_masks_and_no_invisible_mask(case: Case) -> None:
     annotation = fields(*case)
@@ -76,7 +76,7 @@ SPOILS = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(amodal_and_visible(), min_size=1, max_size=4),
     st.sampled_from(sorted(SPOILS)),
@@ -111,7 +111,7 @@ def test_exactly_the_spoiled_field_is_found(
     assert example.detail.split()[0] == name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(amodal_and_visible(), st.data())
 def test_a_visible_pixel_outside_is_found(case: Case, data: st.DataObject) -> None:
     amodal, visible = case
@@ -125,7 +125,7 @@ def test_a_visible_pixel_outside_is_found(case: Case, data: st.DataObject) -> No
         assert dict(check(annotation).counts) == {"visible-outside": 1}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     amodal_and_visible(),
     st.sampled_from(["segmentation", "visible_mask", "invisible_mask"]),
@@ -156,7 +156,6 @@ def test_counts_that_do_not_fill_the_mask(case: Case, name: str, data: st.DataOb
 
 
 @given(st.text(max_size=20), st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1))
-@settings(max_examples=100, deadline=None)
 def test_garbage_counts_are_survived(counts: str, height: int, width: int) -> None:
     garbage = {"size": [height, width], "counts": counts.encode("utf-8", "replace").decode()}
     found = check({"segmentation": garbage, "visible_mask": garbage, "invisible_mask": garbage})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.parity.golden import Case, cases
@@ -221,9 +221,7 @@ SECTIONS = ["categories", "models", "videos", "images", "annotations"]
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_junk_is_never_too_much(rendered: Path, tmp_path: Path, data: st.DataObject) -> None:
     """Whatever stands in the fields: the report is written, and what passes without an error can be

@@ -125,6 +125,7 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
     ("word", "message"),
     [
         ("nothing.mp4", "nothing.mp4: no such file or folder"),
+        ("loop", "loop: is a broken link; check the path"),
         ("*.avi", r"\*\.avi: no file matches"),
         (
             "empty",
@@ -166,6 +167,7 @@ def test_what_names_no_video(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
+    Path("loop").symlink_to("loop")
     for folder in ("clip/images", "clip/.hidden", "clips/a/images", "clips/b/images"):
         frames(Path(folder), "1.jpg")
     Path("clip/info.json").touch()

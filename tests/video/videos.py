@@ -6,13 +6,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import av
 import numpy as np
+
+from tests.http_server import Handler, http_server
 
 SIZE = (48, 64)  # height and width
 BITS = 8
@@ -128,21 +128,12 @@ def set_matrix(path: Path, *values: float) -> None:
 def served(data: bytes, sent: int | None = None) -> Iterator[str]:
     """The address of a server that sends these bytes, or only some of those that it announces."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Video(Handler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data[:sent])
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}/v"
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server(Video) as address:
+        yield f"{address}/v"

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.cli.test_cli import run as run_command
+from tests.command import Command
 from tests.models.small import SMALL
 from tests.weights.published import tensors
 from vatrack.common.errors import InputError
@@ -202,9 +202,8 @@ def test_the_checksum_goes_by_content() -> None:
     ],
 )
 def test_every_reader_refuses_values_that_are_not_finite(
-    value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    value: float, tmp_path: Path, vatrack: Command
+) -> None:
     weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
     bad = torch.zeros(weights["backbone.layer1.0.conv1.weight"].shape)
     bad[0, 0, 1, 1] = value
@@ -234,7 +233,7 @@ def test_every_reader_refuses_values_that_are_not_finite(
     out = tmp_path / "out.safetensors"
     command = ("export", "--checkpoint", path, "--out", out)
     write(path, weights, RUN, 3)
-    code, shown, errors = run_command(capsys, monkeypatch, *command)
+    code, shown, errors = vatrack(*command)
     assert (code, shown) == (2, "") and "NaN or infinity in" in errors
     assert not out.exists()
 
@@ -292,9 +291,8 @@ def test_out_is_never_the_source(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_export_and_import_in_one_message(
-    small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    small_disk: Path, tmp_path: Path, vatrack: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "x.pt"
     own_weights = build(RUN.method, RUN.model, RUN.backbone).state_dict()
     write(path, own_weights, RUN, 3)
@@ -306,7 +304,7 @@ def test_a_full_disk_ends_export_and_import_in_one_message(
         ("import-checkpoint", path, "--partial", "--method", "vatrack", "--backbone", "resnet18",
          "--out", small_disk / "x.pt"),
     ):  # fmt: skip
-        code, shown, errors = run_command(capsys, monkeypatch, *command)
+        code, shown, errors = vatrack(*command)
         assert (code, shown) == (1, "")
         assert "No space left on device" in errors and errors.count("\n") == 1
         assert list(small_disk.iterdir()) == []

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18, resnet34
 
-from tests.cli.test_cli import run as run_command
 from tests.models.small import SMALL
 from tests.weights.published import (
     FORMS,
@@ -37,11 +36,6 @@ LARGER_ONES_SLOW = [
     pytest.param(*pair, marks=[pytest.mark.slow] if pair[1] is Backbone.RESNEXT101 else [])
     for pair in PAIRS
 ]
-
-
-@pytest.fixture
-def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *arguments: run_command(capsys, monkeypatch, *arguments)
 
 
 def paper(method: Method, backbone: Backbone) -> RunConfig:

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -24,6 +23,7 @@ import typer.main
 from tests.built_once import commands_built_once
 from tests.narrow import narrow_commands
 from tests.server import SERVER, WORKERS, use_this_server
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 # Words, folder and environment go over, and the three standard streams; an exit code comes back.
@@ -71,9 +71,7 @@ def served_commands(folder: Path) -> Iterator[Path]:
     server = SERVER.Process(target=serve, args=(str(address),))
     server.start()
     try:
-        while not address.exists():
-            assert server.is_alive(), "the server of commands ended"
-            time.sleep(0.02)
+        wait_until(address.exists, process=server, what="the server of commands")
         yield python
     finally:
         server.kill()

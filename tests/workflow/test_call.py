@@ -103,12 +103,25 @@ def test_a_file_that_is_no_config_is_named(tmp_path: Path) -> None:
         layered_config(files(tmp_path, a="method: vatrack\nbackbone: resnet18\n"), {})
 
 
+def test_a_target_that_snakemake_takes_for_a_config_file_is_named(tmp_path: Path) -> None:
+    (config,) = files(tmp_path, a="seed: 1")
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text('{"image/amodal/AP": 1}')
+    with pytest.raises(InputError, match=r"metrics\.json: taken for a config file.*give it before"):
+        layered_config([config, metrics], {})
+    metrics.write_text('{"seed": 2}')
+    assert layered_config([config, metrics], {}) == {"seed": 2}
+
+
 def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
     check_results(tmp_path / "new" / "mini")
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "mini"):
         with pytest.raises(InputError, match=r"results: .*file is a file, not a folder; choose"):
             check_results(folder)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"results: .*loop is a broken link; choose"):
+        check_results(tmp_path / "loop")
 
 
 @pytest.mark.parametrize(

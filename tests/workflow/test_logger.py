@@ -5,10 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import pty
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,13 +19,13 @@ from snakemake_logger_plugin_vatrack import POLL_SECONDS, LogHandler
 from snakemake_logger_plugin_vatrack.command_line import explained
 from snakemake_logger_plugin_vatrack.stages import Stages
 from tests.workflow.command import snakemake
-from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
+from tests.workflow.small import PROGRAM, squeezed
+from tests.workflow.snake import SNAKEFILE
 
 LogEvent = pytest.importorskip("snakemake_interface_logger_plugins.common").LogEvent
 # Older versions of the interface have no tests of their own.
 Interface: Any = pytest.importorskip("snakemake_interface_logger_plugins.tests").TestLogHandlerBase
 RUN = {"method": "vatrack", "backbone": "resnet18"}
-PROGRAM = [sys.executable, "-m", "snakemake"]
 
 
 class TestInterface(Interface):
@@ -41,10 +38,6 @@ class TestInterface(Interface):
 
     def get_log_handler_settings(self) -> None:
         return None
-
-
-def squeezed(lines: list[str]) -> list[str]:
-    return [" ".join(line.split()) for line in lines]
 
 
 def test_jobs_of_a_stage_share_a_line() -> None:
@@ -127,18 +120,6 @@ def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
     assert lines == ["epoch 3/3, validation: HOTA 54.2 amodal", "[100 %] training 4 min 20 s"]
 
 
-def test_a_character_of_a_log_that_is_written_in_two_parts_is_one(tmp_path: Path) -> None:
-    log = tmp_path / "train.log"
-    stages = Stages(0.0)
-    stages.job(1, "train", "training", RUN, [str(log)], 0.0)
-    line = "/home/jürgen/run: starting anew\n".encode()
-    cut = line.index("ü".encode()) + 1
-    log.write_bytes(line[:cut])
-    assert stages.tick(1.0, in_place=True) == []
-    log.write_bytes(line)
-    assert stages.tick(2.0, in_place=True) == [f"        {line.decode().rstrip()}"]
-
-
 def test_a_failure_shows_the_end_of_its_log(tmp_path: Path) -> None:
     log = tmp_path / "predict.log"
     log.write_text("".join(f"line {number}\n" for number in range(40)) + "50%\r100%\nerror: no\n")
@@ -211,141 +192,6 @@ def test_the_end_does_not_wait_for_ever_for_its_own_lock() -> None:
     assert not ending.is_alive()
 
 
-SMALL = """
-rule all:
-    input: "end.txt"
-
-rule cut:
-    output: "cut/{video}.txt"
-    message: "measuring {wildcards.video}"
-    shell: "touch {output}"
-
-rule train:
-    input: expand("cut/{video}.txt", video=["a1", "a2"])
-    output: "{method}.txt"
-    log: "logs/{method}.log"
-    message: "training {wildcards.method}"
-    shell: "(echo 'epoch 1/2, iteration 3/8, about 3 min left; loss 1'; {config[work]})"
-           " > {log} 2>&1; touch {output}"
-
-rule end:
-    input: "vatrack.txt"
-    output: "end.txt"
-    shell: "touch {output}"
-"""
-
-
-def small(folder: Path, work: str, *options: str) -> list[str]:
-    """Words that run a small workflow, with what its training does."""
-    (folder / "Snakefile").write_text(SMALL)
-    return ["--logger", "vatrack", "-c2", *options, "--config", f"work={work}"]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
-
-
-def run(folder: Path, work: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return snakemake(small(folder, work, *options), folder, environment())
-
-
-@pytest.mark.slow
-def test_a_small_run_in_a_file(tmp_path: Path) -> None:
-    ended = run(tmp_path, "sleep 2")
-    assert ended.returncode == 0 and ended.stderr == ""
-    assert "\r" not in ended.stdout and "\x1b" not in ended.stdout
-    lines = squeezed(ended.stdout.splitlines())
-    assert lines[0] == "4 jobs to do"
-    assert any("measuring 2 videos" in line for line in lines)
-    assert any("training vatrack: epoch 1/2, iteration 3/8, about 3 min left" in x for x in lines)
-    assert lines[-2].startswith("[100 %] end ")
-    assert lines[-1].startswith("4 jobs in ")
-    log = tmp_path / lines[-1].split("details: ")[1]
-    assert "training vatrack" in log.read_text()
-    again = run(tmp_path, "sleep 2")
-    assert again.stdout == "nothing to do, everything is up to date\n"
-
-
-@pytest.mark.slow
-def test_a_small_run_that_fails(tmp_path: Path) -> None:
-    ended = run(tmp_path, "echo there is nothing; exit 2")
-    assert ended.returncode == 1
-    assert "FAILED: training vatrack (rule train)\n" in ended.stderr
-    assert "  | there is nothing\n  full log: logs/vatrack.log\n" in ended.stderr
-    assert "CalledProcessError" not in ended.stderr
-    assert "stopped by a failure after " in ended.stdout
-    assert "2 of 4 jobs done\n  failed: training vatrack (logs/vatrack.log)" in ended.stdout
-
-
-@pytest.mark.slow
-def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
-    call = subprocess.Popen(
-        PROGRAM + small(tmp_path, "trap 'echo job 5 keeps running; exit 1' INT; sleep 60 & wait"),
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert call.stdout is not None
-    for line in call.stdout:
-        if "iteration 3/8" in line:
-            break
-    os.killpg(call.pid, signal.SIGINT)
-    shown, _ = call.communicate(timeout=60)
-    assert call.returncode != 0
-    assert "interrupted after " in shown and "2 of 4 jobs done" in shown
-    assert shown.count("job 5 keeps running") == 1
-    assert "FAILED" not in shown and "Traceback" not in shown
-    assert shown.endswith("run the same command again to resume\n")
-
-
-@pytest.mark.slow
-def test_a_small_run_on_a_terminal(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    command = PROGRAM + small(tmp_path, "sleep 2")
-    call = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=theirs, stderr=theirs, close_fds=True
-    )
-    os.close(theirs)
-    shown, end = b"", time.monotonic() + 100
-    while time.monotonic() < end:
-        try:
-            shown += os.read(ours, 4096)
-        except OSError:  # its other end is closed
-            break
-    os.close(ours)
-    assert call.wait() == 0
-    text = shown.decode()
-    assert text.count("about 3 min left\r\x1b[K") >= 1  # in place
-    left = [line.rsplit("\r\x1b[K", 1)[-1].strip() for line in text.split("\r\n")]
-    assert not any("min left" in line for line in left)
-    assert sum("training vatrack" in line for line in left) == 1
-
-
-@pytest.mark.slow
-def test_what_asks_for_snakemakes_own_output_gets_it(tmp_path: Path) -> None:
-    dry = run(tmp_path, "true", "-n")
-    assert "This was a dry-run" in dry.stdout and "training vatrack" in dry.stdout
-    ended = run(tmp_path, "true", "-p")
-    assert ended.returncode == 0
-    assert "4 of 5 steps" in ended.stderr or "5 of 5 steps" in ended.stderr
-    assert "touch cut/a1.txt" in ended.stderr
-
-
-@pytest.mark.slow
-def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
-    words = ["-s", str(SNAKEFILE), "-d", str(finished.folder), "-c1"]
-    words += ["--configfile", str(finished.config_file)]
-    ended = snakemake(words, finished.folder, environment())
-    assert ended.returncode == 0, ended.stderr
-    lines = ended.stdout.splitlines()
-    assert lines[0] == "nothing to do, everything is up to date"
-    assert any(line.startswith("vatrack__resnet18 ") for line in lines)
-    assert "report: results/tiny/report.html" in lines
-
-
 # Nobody may make a folder in /sys, not even root, who gets another error.
 NOT_ALLOWED = (
     f"{os.strerror(errno.EACCES if os.geteuid() else errno.EPERM).lower()}; correct its "
@@ -381,6 +227,11 @@ MISTAKES = [
         ["--configfile", "text.yaml"],
         "error: --configfile text.yaml: invalid configuration: 'hello' is not a mapping of "
         "keys; see docs/config.md",
+    ),
+    (
+        ["--configfile", "seed.yaml", "tables"],
+        "error: --configfile tables: no such file; check the path; if it is a target, give it "
+        "before --configfile",
     ),
     (
         ["--until", "validat"],
@@ -420,6 +271,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
 ) -> None:
     (tmp_path / "empty.yaml").touch()
     (tmp_path / "text.yaml").write_text("hello\n")
+    (tmp_path / "seed.yaml").write_text("seed: 1\n")
     ended = call(["-s", str(SNAKEFILE), "--cores", "1", *more, *words], tmp_path)
     assert ended.returncode == 1
     lines = ended.stderr.splitlines()

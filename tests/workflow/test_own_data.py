@@ -141,6 +141,9 @@ def test_the_first_config_is_one(tmp_path: Path, memory: float) -> None:
     text = str(init_config(own / "train.json", own / "valid.json", own / "frames", out, memory))
     assert text.count(f"--configfile '{out}'") == 2 and f"validate --config '{out}'" in text
     assert f"fetch-weights --config {out}" not in text
+    # Every number says of what.
+    assert "train: 3 videos, 12 images; valid: 3 videos, 12 images\n" in text
+    assert "image sizes in pixels: 128 x 96 (4 images), " in text
     config = load_config(out)
     assert config.input.image_scale == (128, 96)
     assert config.model.fpn_channels == (256 if memory else 64)

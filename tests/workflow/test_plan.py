@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,46 +15,15 @@ import yaml
 from snakemake.exceptions import MissingInputException
 
 from tests.workflow.command import snakemake
+from tests.workflow.planned import RANDOM, VIDEOS, paper, raw_tree
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 from vatrack.common.value_files import read_json
 from vatrack.config import json_schema, load_config
 from vatrack.config.layers import read_layers
 from vatrack.config.reference import config_reference
 
-VIDEOS = ("ah_1_ext", "bs_2_int", "mini 3")
-
-
-def raw_tree(folder: Path) -> Path:
-    """SAIL-VOS's layout with empty files."""
-    for video in VIDEOS:
-        (folder / video / "images").mkdir(parents=True)
-        for number in range(12):
-            (folder / video / "images" / f"{number:06d}.bmp").touch()
-        (folder / video / "visible").mkdir()
-    (folder / "depth_of_another_release").mkdir()
-    for name in ("train.json", "valid.json"):
-        (folder / name).touch()
-    return folder
-
-
-def paper(name: str, raw: Path) -> dict[str, Any]:
-    config = read_layers(REPOSITORY / "config" / name)
-    config["dataset"]["raw"] = str(raw)
-    config["training"]["weights"] = start_weights(raw.parent)
-    return config
-
-
-def start_weights(folder: Path) -> dict[str, str]:
-    """An empty file for each of the paper's backbones."""
-    found = {name: folder / f"{name}.pth" for name in ("resnet50", "resnext101_64x4d")}
-    for file in found.values():
-        file.touch()
-    return {name: str(file) for name, file in found.items()}
-
-
 STAGES = ("prediction", "evaluation")  # that can be split
 OWN = {"format": "joint", "images": "no", "train_json": "no/t.json", "valid_json": "no/v.json"}
-RANDOM = {"training": {"random_start": True}}  # of the defaults' frozen backbone
 
 
 @pytest.mark.parametrize("name", ["sailvos.yaml", "sailvos_cut.yaml"])
@@ -301,77 +268,6 @@ def test_a_user_without_a_name(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"train +1\n", ended.stdout + ended.stderr)
-
-
-@pytest.mark.parametrize("profile", ["profiles/slurm", "slurm"])
-def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
-    """As a person calls it, from the repository's folder; by its name after `make
-    slurm-profile`."""
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "user's config")}
-    link = tmp_path / "user's config/snakemake/slurm"
-    make = ["make", "--no-print-directory", "slurm-profile"]
-    for _ in range(2 if profile == "slurm" else 0):
-        subprocess.run(make, cwd=REPOSITORY, env=environment, check=True)
-        assert link.resolve() == REPOSITORY / "profiles/slurm"
-    overrides = f'dataset={{"raw": "{raw_tree(tmp_path / "raw")}"}}'
-    weights = json.dumps({"weights": start_weights(tmp_path)})
-    words = ["-n", "--profile", profile, "--nolock"]
-    words += [
-        "--configfile",
-        "config/sailvos.yaml",
-        "--config",
-        overrides,
-        f"training={weights}",
-        f"results={tmp_path / 'results'}",
-    ]
-    ended = snakemake(words, REPOSITORY, environment)
-    assert ended.returncode == 0, ended.stderr
-    assert re.search(
-        rf"Using profiles? .*{profile}", ended.stderr
-    )  # its path, or its name where it was linked
-    assert re.search(r"train +8\n", ended.stdout + ended.stderr)
-
-
-def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dry run is no reason to refuse."""
-    workflow = Workflow(tmp_path / "work", {"launcher": {"cluster": "slurm"}, **RANDOM})
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert workflow.plan()["train"] == 1
-    with pytest.raises(SystemExit, match=r"config\S*: launcher\.cluster: is slurm, but "):
-        workflow.run()
-    assert not workflow.results.exists()
-
-
-def test_the_slurm_profile_without_slurm_is_one_message(tmp_path: Path) -> None:
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    for command in ("bash", "which", "sh", "env", "cat", "uname"):
-        found = shutil.which(command)
-        assert found
-        (commands / command).symlink_to(found)
-    results = tmp_path / "results"
-    profile = str(REPOSITORY / "profiles/slurm")
-    words = ["--profile", profile, "-s", str(SNAKEFILE)]
-    words += ["-d", str(tmp_path), "--config", f"results={results}"]
-    ended = snakemake(words, tmp_path, {**os.environ, "PATH": str(commands)})
-    assert ended.returncode == 1
-    assert "error: the profile or --executor asks for SLURM, but SLURM is not available: " in (
-        ended.stderr
-    )
-    assert "Traceback" not in ended.stderr
-    assert not results.exists()
-
-
-def test_a_profile_of_that_name_is_not_replaced(tmp_path: Path) -> None:
-    other = tmp_path / "snakemake/slurm"
-    other.mkdir(parents=True)
-    make = ["make", "--no-print-directory", "slurm-profile"]
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
-    ended = subprocess.run(make, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
-    assert ended.returncode != 0
-    assert f"{other} already exists" in ended.stderr
-    assert other.is_dir() and not other.is_symlink()
 
 
 def test_schema_and_reference_are_up_to_date() -> None:

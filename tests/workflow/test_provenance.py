@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.own_data.own import write_own
+from tests.workflow.planned import RANDOM, raw_tree
 from tests.workflow.snake import REPOSITORY, Workflow
-from tests.workflow.test_plan import RANDOM, raw_tree
 
 pytestmark = pytest.mark.filterwarnings("ignore:Argument .writer_name.")  # Snakemake's
 

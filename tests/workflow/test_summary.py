@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from vatrack.common.files import write_json
+from vatrack.evaluation.key_metrics import ON_TERMINALS
 from vatrack.runs.folder import RunFolder
-from workflow.lib.summary import COLUMNS, closing_summary
+from workflow.lib.summary import closing_summary
 
-METRICS = {key: 12.34 + number for number, (_, key) in enumerate(COLUMNS)}
+KEYS = [metric.key(mask) for metric in ON_TERMINALS for mask in metric.masks]
+METRICS = {key: 12.34 + number for number, key in enumerate(KEYS)}
 BEST = {
     "epoch": 7,
     "checkpoint": "checkpoints/epoch_07.pt",
@@ -66,4 +68,4 @@ def test_dashes_for_metrics_that_cannot_be_read(tmp_path: Path, text: str) -> No
     folder = run(tmp_path)
     folder.metrics.write_text(text)
     line = summary(folder.path)[2]
-    assert line.split()[: 1 + len(COLUMNS)] == ["vatrack__resnet18", *"------"]
+    assert line.split()[: 1 + len(KEYS)] == ["vatrack__resnet18", *"------"]

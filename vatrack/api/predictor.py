@@ -15,11 +15,10 @@ from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate, frames_of
 from vatrack.api.results import FrameResult
 from vatrack.api.shots import ShotDetector
-from vatrack.common.arguments import several
+from vatrack.common.arguments import check_score, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
-from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.config import RunConfig
 from vatrack.data.frames import Frame
@@ -101,10 +100,10 @@ class Predictor:
         Args:
             video: a file, a folder of frames, a pattern, a list, a camera's number or an address
                 (`vatrack.video.sources`), or frames uint8 [H, W, 3] BGR as OpenCV reads them.
-            score: objects with a lower score are omitted, but still tracked.
+            score: objects with a lower score (0 to 1; default: 0.5) are omitted, but still tracked.
             classes: names of the classes to keep; None: all.
             selection: start, end and step, in seconds and frames.
-            rate: frame rate of sources without times: images, arrays.
+            rate: frames per second of sources without times (images, arrays); None: 25.
             cuts: "detect": hard cuts end all tracks; "none": the video is one shot.
 
         Raises:

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from vatrack.common.arguments import check_type, several
+from vatrack.common.arguments import check_score, check_type, several
 from vatrack.common.errors import InputError
 from vatrack.common.extras import is_missing
 from vatrack.common.images import ImageArray
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.inference.lines import prediction_lines
 from vatrack.video.frames import check_array

@@ -9,10 +9,9 @@ from typing import get_args
 
 from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
-from vatrack.common.arguments import check_flag, check_type, make_plain, several
+from vatrack.common.arguments import check_flag, check_score, check_type, make_plain, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection
@@ -24,14 +23,14 @@ class TrackSettings:
     """Settings for tracking videos.
 
     Attributes:
-        score: objects below it are not written or drawn.
+        score: objects below it (0 to 1; default: 0.5) are not written or drawn.
         classes: names, or a single one; None: all.
         selection: start, end and step.
-        rate: frame rate of sources without times.
+        rate: frames per second of sources without times; None: 25.
         cuts: "detect": hard cuts end all tracks; "none": a video is one shot.
         overlay: whether to write a video with the objects.
         draw: what the video shows.
-        encoder: its video encoder.
+        encoder: its video encoder, "openh264", "x264" or "vp9".
         sound: whether to copy the sound.
         masks: whether to save masks as PNG files.
         crops: whether to save cropped objects as PNG files.

@@ -24,6 +24,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, check_target, refuse_other_files, write_yaml
 from vatrack.common.locks import only_run
+from vatrack.common.paths import real
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
@@ -62,8 +63,10 @@ def track_videos(
         InputError: a source cannot be read, a setting is wrong, or results already exist.
 
     Example:
+        ```python
         for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked"):
             print(video)
+        ```
     """
     check_type("predictor", predictor, Predictor)
     settings = settings or TrackSettings()
@@ -124,7 +127,7 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         refuse_other_files(folder, lambda path: path.parts[0] in NAMES)
         for other in sources:
             for file in (Path(other.address), *other.files):
-                if folder.resolve() in file.resolve().parents:
+                if real(folder) in real(file).parents:
                     raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
 
 

@@ -15,7 +15,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vatrack import __version__
 from vatrack.cli import (
     clips,
     evaluation,
@@ -36,11 +35,12 @@ from vatrack.cli.file_options import with_files
 from vatrack.cli.options import AnyConfig, Overrides, out_file
 from vatrack.cli.parsing import Command, Group
 from vatrack.common import logs
-from vatrack.common.errors import InputError, show_warnings_plainly, with_fix
+from vatrack.common.errors import InputError, is_of_path, show_warnings_plainly, with_fix
 from vatrack.common.extras import install_hint
 from vatrack.common.files import require_ending, require_json, write_json, write_text, write_yaml
 from vatrack.common.value_files import parse_json
 from vatrack.config import config_of, json_schema, load_config
+from vatrack.version import __version__
 
 app = typer.Typer(
     name="vatrack",
@@ -176,8 +176,8 @@ def _stop(number: int, _: object) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 2 bad input (one message, no traceback), 1 a failure of the
-    program itself."""
+    """Entry point. Exit codes: 0 done, 2 bad input (one message, no traceback), also a file that
+    may not be read or written, 1 a failure of the program itself."""
     # Python would end at once and leave temporary files; an exception lets every step clean up.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
@@ -201,11 +201,9 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:  # a second one, while the first is handled
         sys.exit(128 + signal.SIGINT)
-    except (
-        OSError
-    ) as error:  # a full disk, a missing permission: nothing that a traceback would explain
+    except OSError as error:  # a full disk, a missing permission: no traceback would explain it
         print(f"vatrack: error: {with_fix(error)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if is_of_path(error) else 1)
 
 
 if __name__ == "__main__":

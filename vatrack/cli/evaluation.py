@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,10 +19,11 @@ from vatrack.cli.options import (
 )
 from vatrack.cli.parsing import Unless
 from vatrack.common.errors import InputError
-from vatrack.common.files import same_file, write_yaml
+from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
+from vatrack.common.paths import same_file
 from vatrack.common.shards import parse_shard
-from vatrack.config import EvaluationConfig, load_config
+from vatrack.config import load_config
 from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import masks_of_run, require_run, run_data
@@ -125,8 +126,8 @@ def evaluate(
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return
     typer.echo(evaluate_inputs(inputs, out, processes, details))
-    if run:
-        _keep(run, out, switches)
+    if run and same_file(out, RunFolder(run).metrics):
+        _keep(run, inputs.settings())
 
 
 def merge_evaluations(
@@ -140,13 +141,13 @@ def merge_evaluations(
 ) -> None:
     """Merge the evaluations of all shards; the result is the same as without shards."""
     from vatrack.evaluation.shards import merge_evaluations as merge
-    from vatrack.evaluation.shards import switches_of
+    from vatrack.evaluation.shards import settings_of
 
     if run:
         require_run(run, None, "--run ")  # the settings are those of the shards
     typer.echo(merge(shards, out, details))
-    if run:
-        _keep(run, out, switches_of(shards[0]))
+    if run and same_file(out, RunFolder(run).metrics):
+        _keep(run, settings_of(shards[0]))
 
 
 def _inputs(
@@ -166,16 +167,14 @@ def _inputs(
     return ground_truth, predictions
 
 
-def _keep(run: Path, out: Path, switches: EvaluationConfig) -> None:
-    """Notes the switches of the metrics in a run's folder, and sends these to its MLflow run.
+def _keep(run: Path, settings: dict[str, Any]) -> None:
+    """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run.
 
     Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
     """
     from vatrack.experiments.log import log_evaluation
 
-    if not same_file(out, RunFolder(run).metrics):
-        return
-    write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
+    write_yaml(RunFolder(run).evaluation, settings)
     log_evaluation(run)
 
 

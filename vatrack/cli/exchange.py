@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from vatrack.cli.options import PredictionsArgument, out_file
+from vatrack.cli.options import PredictionsArgument, one_of, out_file
 from vatrack.common.foreign import EXCHANGED, Form, SourceForm, SourceFormat
 from vatrack.common.mask_types import MaskType
 
@@ -22,7 +22,10 @@ GroundTruth = Annotated[
 def export_predictions(
     predictions: PredictionsArgument,
     ground_truth: GroundTruth,
-    to: Annotated[Form, typer.Option("--to", help="Output format.")],
+    to: Annotated[
+        Form,
+        typer.Option("--to", metavar="FORMAT", help=f"Output format: {one_of(get_args(Form))}."),
+    ],
     out: Annotated[
         Path,
         typer.Option(
@@ -44,7 +47,14 @@ def import_predictions(
         Path, typer.Argument(help="Results file, or folder with one text file per video.")
     ],
     ground_truth: GroundTruth,
-    origin: Annotated[SourceForm, typer.Option("--from", help="Format of the source.")],
+    origin: Annotated[
+        SourceForm,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help=f"Format of the source: {one_of(get_args(SourceForm))}.",
+        ),
+    ],
     out: Annotated[Path, out_file("Predictions to write (JSON Lines).")],
     mask_type: Annotated[MaskType, typer.Option(help="Type of its masks.")] = EXCHANGED,
 ) -> None:
@@ -60,7 +70,12 @@ def import_dataset(
     ],
     origin: Annotated[
         SourceFormat,
-        typer.Option("--from", help="Format of the sources; that of KINS is coco-amodal."),
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help=f"Format of the sources: {one_of(get_args(SourceFormat))}; that of KINS is "
+            "coco-amodal.",
+        ),
     ],
     images: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder that the image names are relative to.")

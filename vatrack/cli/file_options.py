@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import ConfigError, InputError
-from vatrack.common.files import same_file
+from vatrack.common.paths import same_file
 from vatrack.config.reading import config_name
 from vatrack.runs.folder import RunFolder
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, is_of_path
 from vatrack.common.text_files import no_such
 
 
@@ -36,15 +36,13 @@ def mlflow_sync(
             f"vatrack: error: MLflow: {error}; repeat this command to upload the rest",
             file=sys.stderr,
         )
-        raise typer.Exit(1) from None
+        raise typer.Exit(_code(error)) from None
 
 
 def mlflow_ui(
     results: Annotated[
         Path | None,
-        typer.Option(
-            help="Results folder with mlflow.db.", metavar="FOLDER", show_default="results"
-        ),
+        typer.Option(help="Results folder with mlflow.db (default: results).", metavar="FOLDER"),
     ] = None,
     tracking_uri: Annotated[
         str | None,
@@ -55,14 +53,14 @@ def mlflow_ui(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port of the web page.", show_default="5000"),
+        typer.Option(min=1, max=65535, help="Port of the web page (default: 5000)."),
     ] = None,
 ) -> None:
     """Start the MLflow UI for the runs on this machine, without telemetry. Ctrl-C stops it."""
     from vatrack.experiments.client import DATABASE, StoreError, sqlite_uri
     from vatrack.experiments.pages import HOST, become_server, check_server, links
 
-    if results and results.exists() and not results.is_dir():
+    if results and not results.is_dir():
         raise InputError(
             f"--results {results}: {no_such(results, 'folder')}; give the folder with {DATABASE}"
         )
@@ -78,7 +76,7 @@ def mlflow_ui(
         found = links(uri, server)
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise typer.Exit(_code(error)) from None
     for shows, address in found:
         typer.echo(f"{shows}\n  {address}")
     if not found:
@@ -86,3 +84,9 @@ def mlflow_ui(
     if hold:
         typer.echo("Open this once the server runs (up to half a minute). Ctrl-C stops it.")
         become_server(uri, port, hold)
+
+
+def _code(error: Exception) -> int:
+    """The exit code for a store that fails."""
+    cause = error.__cause__
+    return 2 if isinstance(cause, OSError) and is_of_path(cause) else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,9 +93,14 @@ def score_option(panel: str | None = None) -> Any:
     return typer.Option(help=text, rich_help_panel=panel)
 
 
-def _name(option: str, names: type[StrEnum], default: str = "") -> Any:
+def one_of(names: Iterable[str]) -> str:
+    """The names as a choice, in words: a long list between brackets would break inside a name."""
     *first, last = names
-    text = f"{', '.join(first)} or {last}{default}."
+    return f"{', '.join(first)} or {last}"
+
+
+def _name(option: str, names: type[StrEnum], default: str = "") -> Any:
+    text = f"{one_of(names)}{default}."
     return typer.Option(f"--{option}", metavar=option.upper(), help=text)
 
 

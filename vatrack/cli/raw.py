@@ -209,7 +209,8 @@ def validate(
                 "relative to"
             )
         wanted = classes if config else None
-        typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
+        methods = chosen.methods if config or "methods" in chosen.model_fields_set else ()
+        typer.echo(validate_joint(folder, own, settings, out, processes, wanted, methods))
         return
     if images is not None:
         raise InputError("--images: has no effect without --joint; give both, or neither")

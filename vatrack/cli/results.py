@@ -44,11 +44,15 @@ def tables(
         typer.Option(help="Name of the dataset of all runs (default: from their config.yaml)."),
     ] = None,
     means: Means = True,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print all tables, not only the key metrics.")
+    ] = False,
 ) -> None:
     """Write result tables: the paper's four, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
-    typer.echo(write_tables(run, out, details=details or (), dataset=dataset, means=means))
+    written = write_tables(run, out, details=details or (), dataset=dataset, means=means)
+    typer.echo(written.whole if full else written)
 
 
 def figures(

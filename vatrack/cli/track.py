@@ -11,6 +11,7 @@ import typer
 from vatrack.cli.options import in_run, out_folder
 
 TRUNCATED = 3  # exit code: done, but a source was truncated or damaged, or a stream broke off
+OVERLAY = "Overlay"  # a table of its own in the help: `--no-overlay` would narrow that of all
 
 
 def track(
@@ -25,6 +26,7 @@ def track(
     checkpoint: Annotated[
         Path,
         typer.Option(
+            metavar="PATH",
             help="Checkpoint: a run folder or its best.pt, an exported .safetensors, or a "
             "published .pth.",
             callback=in_run("best_checkpoint"),
@@ -86,22 +88,34 @@ def track(
             "hidden (hatched hidden part), box, id, class, score, trail (default: all but box and "
             "trail).",
             show_default=False,
+            rich_help_panel=OVERLAY,
         ),
     ] = "outline,fill,hidden,id,class,score",
     line_width: Annotated[
-        int | None, typer.Option(help="Line width in pixels (default: depends on the frame size).")
+        int | None,
+        typer.Option(
+            help="Line width in pixels (default: depends on the frame size).",
+            rich_help_panel=OVERLAY,
+        ),
     ] = None,
     encoder: Annotated[
         Literal["openh264", "x264", "vp9"],
         typer.Option(
-            help="Video encoder of the overlay; x264 makes smaller files and is under the GPL."
+            metavar="NAME",
+            help="Video encoder of the overlay: openh264, vp9, or x264, which makes smaller files "
+            "and is under the GPL.",
+            rich_help_panel=OVERLAY,
         ),
     ] = "openh264",
-    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.")] = (
-        True
-    ),
+    overlay: Annotated[
+        bool,
+        typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.", rich_help_panel=OVERLAY),
+    ] = True,
     sound: Annotated[
-        bool, typer.Option("--sound/--no-sound", help="Copy the sound to the overlay.")
+        bool,
+        typer.Option(
+            "--sound/--no-sound", help="Copy the sound to the overlay.", rich_help_panel=OVERLAY
+        ),
     ] = True,
     save_masks: Annotated[
         bool, typer.Option("--save-masks", help="Save each mask as a PNG file.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vatrack.common.errors import ConfigError, show_warnings_plainly
 from vatrack.common.logs import configure
+from vatrack.common.paths import real
 from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, uploading
 from vatrack.jobs.job_file import digest
@@ -36,12 +37,13 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobRes
         raise ConfigError(
             "compute.device", "is cuda but launcher.gpus is 0; ask for a GPU or set it to auto"
         )
+    folder = RunFolder(out)
+    folder.refuse_other()  # before the job's files are there
     require_start(run)
     if run.training.weights:  # before a job is queued for it
         from vatrack.training.start import check_start_file
 
         check_start_file(run)
-    folder = RunFolder(out)
     with uploading(run, out):
         return run_in_job(
             _train,
@@ -74,4 +76,4 @@ def _key(run: RunConfig, annotations: Path, images: Path) -> str:
         (str(path.relative_to(annotations)), path.stat().st_size, path.stat().st_mtime_ns)
         for path in files
     ]
-    return digest(run.recipe(), str(annotations.resolve()), stats, str(images.resolve()))
+    return digest(run.recipe(), str(real(annotations)), stats, str(real(images)))

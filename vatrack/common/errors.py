@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import errno
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def advised(problem: str, advice: str) -> str:
     return problem if "; " in problem else f"{problem}; {advice}"
 
 
+BROKEN_LINK = "is a broken link"  # it leads nowhere, or back to itself
 _SPACE = "free disk space, or choose another place for the output"
 _PERMISSION = "correct its permissions or those of its folder, or choose another folder"
 _FIXES = {
@@ -107,13 +109,19 @@ _FIXES = {
     errno.ENOTDIR: "check the path: part of it is a file",
     errno.EISDIR: "give a file, not a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "correct the links that lead to each other",
+    errno.ELOOP: "correct or remove it",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose another file system",
     errno.EMFILE: "raise the limit of open files (ulimit -n), or use fewer processes",
     errno.ENFILE: "close other programs, or use fewer processes",
     errno.ENOMEM: "free memory, or use fewer processes",
     errno.EIO: "check the disk, and run again",
     errno.ESTALE: "check the network file system, and run again",
+}
+
+# Those that another path, or other permissions, mend.
+_OF_PATHS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
 }
 
 
@@ -128,6 +136,8 @@ def with_fix(error: OSError) -> str:
     fix = _FIXES.get(error.errno or 0)
     if fix == _PERMISSION and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}; {fix}"
+    if error.errno == errno.ELOOP and error.filename is not None:
+        return f"{error.filename}: {BROKEN_LINK}; {fix}"
     return f"{error}; {fix}" if fix else str(error)
 
 
@@ -138,6 +148,23 @@ def _has_no_folder() -> bool:
     except FileNotFoundError:
         return True
     return False
+
+
+def is_of_path(error: OSError) -> bool:
+    """Whether a path leads nowhere, or to what may not be read or written: bad input, and no
+    failure of the machine."""
+    return error.errno in _OF_PATHS
+
+
+@contextmanager
+def paths_are_input() -> Iterator[None]:
+    """Makes errors of paths (`is_of_path`) in the block what they are to users: bad input."""
+    try:
+        yield
+    except OSError as error:
+        if not is_of_path(error):
+            raise
+        raise InputError(with_fix(error)) from error
 
 
 def show_warnings_plainly() -> None:

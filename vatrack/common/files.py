@@ -20,9 +20,9 @@ from typing import IO, Any
 import yaml
 
 from vatrack.common.clutter import is_clutter
-from vatrack.common.errors import InputError
+from vatrack.common.errors import BROKEN_LINK, InputError
 from vatrack.common.locks import opened_folder
-from vatrack.common.special_files import followed, refuse_special
+from vatrack.common.paths import followed, real, refuse_special, same_file
 
 
 def check_target(path: Path | str, *, folder: bool = False, beside: bool = False) -> Path:
@@ -35,23 +35,28 @@ def check_target(path: Path | str, *, folder: bool = False, beside: bool = False
 
     Raises:
         InputError: a file is where a folder must be, or the other way round; or it is a device, a
-            pipe or the like.
+            pipe or the like; or its links lead in a circle.
         PermissionError: the folder may not be written.
     """
     path = Path(path)
     refuse_special(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
+            raise
         raise InputError(
-            f"{path}: part of this path is a file or a broken link; choose another path"
+            f"{path}: part of this path is a file or a broken link, not a folder; choose another "
+            "path"
         ) from None
     if path.exists() and path.is_dir() != folder:
         raise InputError(
             f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose "
             "another name for the output"
         )
-    if (target := followed(path)) != path:
+    if (target := followed(path)).is_symlink():  # of links in a circle one remains
+        raise InputError(f"{path}: {BROKEN_LINK}; choose another name for the output")
+    if target != path:
         check_target(target, folder=folder, beside=beside)
         return path
     places = {path if path.is_dir() else path.parent} | ({path.parent} if beside else set())
@@ -104,14 +109,6 @@ def require_json(path: Path, what: str) -> None:
 def require_lines(path: Path) -> None:
     """`require_ending` for predictions."""
     require_ending(path, "predictions are JSON Lines", ".jsonl", ".jsonl.gz")
-
-
-def same_file(first: Path | str, second: Path | str) -> bool:
-    """Whether two paths name one file or folder, by whatever links; also one that is not there."""
-    try:
-        return Path(first).samefile(second)
-    except (OSError, ValueError):
-        return os.path.realpath(first) == os.path.realpath(second)
 
 
 def refuse_same_file(out: Path | str, *sources: Path | str) -> None:
@@ -175,7 +172,7 @@ def check_replaced(path: Path | str) -> Path:
         InputError: see `check_target`; or it is the working folder.
     """
     path = followed(check_target(path, folder=True, beside=True))
-    if path.resolve() == Path.cwd():
+    if real(path) == Path.cwd():
         raise InputError(f"{path}: is the working folder; choose a new folder for the output")
     return path
 

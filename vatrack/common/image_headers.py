@@ -20,6 +20,7 @@ BMP = b"BM"
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 RECOPY = "unpack or copy it again"
+PERMIT = "correct its permissions, or those of its folder"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
 HEADER_BYTES = 64  # enough to know a format by
@@ -61,6 +62,12 @@ def bad_image(path: Path, fault: str, text: str) -> BadImage:
     error = BadImage(f"{path}: {text}")
     error.fault = fault
     return error
+
+
+def unreadable(path: Path, error: OSError) -> BadImage:
+    """A `BadImage` for a file that the operating system does not let us read."""
+    fix = PERMIT if isinstance(error, PermissionError) else RECOPY
+    return bad_image(path, "unreadable", f"cannot be read ({error.strerror}); {fix}")
 
 
 @dataclass(frozen=True)
@@ -125,8 +132,7 @@ def read_header(path: Path) -> Header:
                 turned=_orientation(image) in range(2, 9),
             )
     except OSError as error:
-        text = f"cannot be read ({error.strerror}); {RECOPY}"
-        raise bad_image(path, "unreadable", text) from None
+        raise unreadable(path, error) from None
 
 
 def has_unnamed_alpha(path: Path) -> bool:

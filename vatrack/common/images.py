@@ -15,7 +15,14 @@ import numpy.typing as npt
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
-from vatrack.common.image_headers import RECOPY, bad_image, open_regular, read_header
+from vatrack.common.image_headers import (
+    RECOPY,
+    bad_image,
+    open_regular,
+    read_header,
+    unreadable,
+)
+from vatrack.common.text_files import no_such
 
 ImageArray = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 # Raw frames are BMP; trees in which they were converted are read just as well.
@@ -36,16 +43,21 @@ def existing_image(path: Path) -> Path:
     """`path`, or the same name with another suffix of `SUFFIXES` where only that exists.
 
     Raises:
-        BadImage: neither exists ("missing"), it is no file, or the suffix is another one.
+        BadImage: neither exists ("missing"), it is no file, its folder may not be read, or the
+            suffix is another one.
     """
     path = Path(path)
     named = path.suffix.lower() in SUFFIXES
-    for found in (path, *map(path.with_suffix, SUFFIXES)) if named else ():
-        if found.is_file():
-            return found
-    if not path.exists():
+    try:
+        for found in (path, *map(path.with_suffix, SUFFIXES)) if named else ():
+            if found.is_file():
+                return found
+        there = path.exists()
+    except OSError as error:  # a folder without permission, a name that is too long
+        raise unreadable(path, error) from None
+    if not there:
         fix = RECOPY if named else f"frames must be {ENDINGS} files: correct its name"
-        raise bad_image(path, "missing", f"no such frame; {fix}")
+        raise bad_image(path, "missing", f"{no_such(path, 'frame')}; {fix}")
     read_header(path)  # raises, if it is no image at all
     raise bad_image(path, "format", f"frames must be {ENDINGS} files; correct its name")
 
@@ -120,8 +132,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        text = f"cannot be read ({error.strerror}); {RECOPY}"
-        raise bad_image(path, "unreadable", text) from None
+        raise unreadable(path, error) from None
 
 
 def write_image(path: Path, image: npt.NDArray[np.uint8], *settings: int) -> None:

@@ -17,6 +17,7 @@ from vatrack.common.json_stream import JsonFault, JsonStream
 from vatrack.common.text_files import AGAIN, open_source, without_mark
 
 GAP = 64  # bytes between texts that are read together
+REPLACE = "replace it with a number, or with null if it is unknown"
 READ_TOGETHER = 1 << 20  # bytes of texts that are read together, and at most one text more
 
 
@@ -61,8 +62,9 @@ def read_lists(
             yield from reader.items(lists)
     except JsonFault as fault:
         cut = "the file may be truncated: " if fault.cut else ""
+        fix = fault.fix or f"{cut}{AGAIN}"
         raise InputError(
-            f"{path}: not valid JSON at byte {fault.byte} ({fault.reason}); {cut}{AGAIN}"
+            f"{path}: not valid JSON at byte {fault.byte} ({fault.reason}); {fix}"
         ) from None
     missing = sorted(set(required) - lists)
     if missing:
@@ -182,4 +184,5 @@ class _Reader:
         return value
 
     def _refuse(self, constant: str) -> NoReturn:
-        self.stream.fail(f"{constant} is not a JSON number")
+        place = self.stream.find_constant()
+        self.stream.fail(f"{constant} is not a JSON number", place, REPLACE)

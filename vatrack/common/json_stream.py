@@ -21,6 +21,7 @@ PARSED_TOGETHER = 1 << 18  # bytes of objects that are parsed together
 
 _KEY = re.compile(rb'"[ \t\n\r]*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')  # those in texts are passed over
 # What the end of a file leaves of an escape, number or word; of a text the parser says so.
 _HALF = re.compile(
     r"\\?u?[0-9a-fA-F]{0,4}|-?\.?\d*(?:[eE][+-]?)?|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?"
@@ -75,11 +76,12 @@ class JsonFault(ValueError):
         reason: what is wrong.
         byte: where, in the unpacked file.
         cut: whether it may be that only the file's end is missing.
+        fix: what to do, where that is known.
     """
 
-    def __init__(self, reason: str, byte: int, cut: bool) -> None:
-        super().__init__(reason, byte, cut)
-        self.reason, self.byte, self.cut = reason, byte, cut
+    def __init__(self, reason: str, byte: int, cut: bool, fix: str = "") -> None:
+        super().__init__(reason, byte, cut, fix)
+        self.reason, self.byte, self.cut, self.fix = reason, byte, cut, fix
 
 
 class JsonStream:
@@ -172,6 +174,7 @@ class JsonStream:
             # Parsed again in its real encoding, as those do who read it by its position.
             value = parse(text)
         except ValueError as error:
+            self._check_encoding(text)
             self.fail(getattr(error, "msg", str(error)), self.begin)
         self._position = end
         return value
@@ -196,8 +199,9 @@ class JsonStream:
             (value, begin + start, begin + stop) for value, start, stop in zip(*found, strict=True)
         ]
 
-    def fail(self, reason: str, byte: int | None = None) -> NoReturn:
-        """Refuses the text at `byte`, or at the position.
+    def fail(self, reason: str, byte: int | None = None, fix: str = "") -> NoReturn:
+        """Refuses the text at `byte`, or at the position. `fix` says what to do, where that is
+        known.
 
         Raises:
             JsonFault: always.
@@ -205,7 +209,25 @@ class JsonStream:
         byte = self._start + self._position if byte is None else byte
         rest = self._text[byte - self._start :].strip()
         half = reason.startswith("Unterminated") or _HALF.fullmatch(rest)
-        raise JsonFault(reason, byte, self._ended and bool(half))
+        raise JsonFault(reason, byte, self._ended and bool(half), fix)
+
+    def find_constant(self) -> int | None:
+        """Where the first NaN or Infinity in the value that starts here is, in bytes of the
+        file."""
+        found = _CONSTANT.finditer(self._text, self._position)
+        return next((self._start + match.start() for match in found if match[1]), None)
+
+    def _check_encoding(self, text: bytes) -> None:
+        """Refuses a value whose text, which begins at `begin`, is not UTF-8.
+
+        Raises:
+            JsonFault: with the place of the byte.
+        """
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            reason = f"{text[error.start]:#x} is not UTF-8 text"
+            self.fail(reason, self.begin + error.start, "save the file as UTF-8")
 
     def _end_of_value(self) -> int:
         while True:

@@ -52,7 +52,7 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
         A string that may still be garbage where the mask was one: `canonical` tells.
 
     Raises:
-        MaskError: it has another form or another size.
+        MaskError: it has another form or another size; or its polygons are relative to the image.
     """
     height, width = size
     if isinstance(mask, list | tuple):
@@ -61,6 +61,11 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
             raise MaskError(
                 f"is a list of polygons, but its image ({width} x {height}) is too large for "
                 "polygons; use run-length codes"
+            )
+        if _is_relative(mask):
+            raise MaskError(
+                "has polygons with coordinates from 0 to 1, relative to the image; multiply x by "
+                f"its width ({width}) and y by its height ({height})"
             )
         if not all(
             -width <= x <= 2 * width and -height <= y <= 2 * height
@@ -83,6 +88,16 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
     runs: Any = counts
     _check_runs(runs, own)
     return encode(runs)
+
+
+def is_inside(inner: Mapping[str, Any], outer: Mapping[str, Any], outer_area: int) -> bool:
+    """Whether a mask lies in another of its size: their union is no larger.
+
+    Args:
+        inner, outer: `{size, counts}` with compressed strings of sound masks.
+        outer_area: pixels of `outer`.
+    """
+    return int(coco_mask.area(coco_mask.merge([inner, outer]))) == outer_area
 
 
 def compress_usual(masks: Sequence[Any], sizes: Sequence[Sequence[int]]) -> list[bytes] | None:
@@ -150,6 +165,14 @@ def _check_runs(runs: Sequence[Any], size: tuple[int, int]) -> None:
             f"is damaged: its runs cover {counted(sum(runs), 'pixel')} instead of "
             f"{size[1]} x {size[0]}; create the file again"
         )
+
+
+def _is_relative(polygons: Sequence[Sequence[float]]) -> bool:
+    """Whether coordinates are shares of the image's width and height: none is beyond the first
+    pixel, and they are not just its corners."""
+    return all(0 <= value <= 1 for value in chain.from_iterable(polygons)) and any(
+        0 < value < 1 for value in chain.from_iterable(polygons)
+    )
 
 
 def _check_polygons(polygons: Sequence[Any]) -> None:

@@ -24,10 +24,16 @@ TRACK_COLUMNS = (
     "FP",
     "FN",
 )
+LOWEST_IS_BEST = ("IDs", "ML", "FP", "FN")
 TRACK_TYPES: tuple[str, ...] = (  # overlaps are those of masks or of boxes
     *MASK_TYPES,
     *(f"{mask_type}_box" for mask_type in MASK_TYPES),
 )
+
+
+def lowest_is_best(name: str) -> bool:
+    """Whether a metric, by its name or its column alone, counts what a tracker gets wrong."""
+    return name.rpartition("/")[2] in LOWEST_IS_BEST
 
 
 def metric_names(mask_types: Collection[str], *, extended: bool = True) -> list[str]:

@@ -236,9 +236,9 @@ class _Worker(Generic[R]):
 
 def _receive(workers: list[_Worker[R]]) -> Iterator[tuple[int, R]]:
     """The results that are there, one of each process, after waiting for the first."""
-    by_pipe = {worker.pipe: worker for worker in workers if worker.item is not None}
-    for pipe in connection.wait(list(by_pipe)):
-        worker = by_pipe[pipe]  # type: ignore[index]
+    at_work = [worker for worker in workers if worker.item is not None]
+    ready = connection.wait([worker.pipe for worker in at_work])
+    for worker in (worker for worker in at_work if worker.pipe in ready):
         what, value = worker.receive()
         if what == "error":
             raise value

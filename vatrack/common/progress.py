@@ -9,7 +9,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -53,7 +53,7 @@ def duration(seconds: float) -> str:
     return " ".join(amounts[:2]) or ("0 s" if seconds < 0.05 else f"{seconds:.1f} s")
 
 
-def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
+def progress(items: Iterable[T], title: str, total: int) -> Generator[T, None, None]:
     """A progress bar on a terminal, one line a minute in a log."""
     with counted_progress(title, total) as advance:
         for item in items:

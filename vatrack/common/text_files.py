@@ -5,6 +5,7 @@ Whatever is raised on bad text becomes one `InputError` with the file.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -15,9 +16,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, cast
+from typing import IO, Any, BinaryIO, cast
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import BROKEN_LINK, InputError
+from vatrack.common.paths import exists
 
 AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
@@ -63,15 +65,20 @@ class NotText(InputError):
 
 
 def nearest_existing(path: Path) -> Path:
-    """The path itself, or the nearest folder (or file) above it that exists."""
-    return next(each for each in (path, *path.parents) if each.exists())
+    """The path itself, or the nearest folder (or file, or broken link) above it that exists."""
+    return next(each for each in (path, *path.parents) if os.path.lexists(each))
 
 
-def no_such(path: Path | str, kind: Literal["file", "folder"]) -> str:
-    """What is said of a missing file or folder; one of the other kind may be in its place."""
-    if not Path(path).exists():
-        return f"no such {kind}"
-    found = "folder" if Path(path).is_dir() else "file" if kind == "folder" else "pipe or a device"
+def no_such(path: Path | str, kind: str) -> str:
+    """What is said of a missing file or folder; one of the other kind may be in its place.
+
+    Args:
+        kind: "folder", or else what file is wanted: "file", "frame", "checkpoint".
+    """
+    path = Path(path)
+    if not exists(path):
+        return BROKEN_LINK if os.path.lexists(path) else f"no such {kind}"
+    found = "folder" if path.is_dir() else "file" if kind == "folder" else "pipe or a device"
     return f"is a {found}, not a {kind}"
 
 
@@ -88,8 +95,6 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     path = Path(path)
     try:
         mode = path.stat().st_mode
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
     except NotADirectoryError:
         file = next(above for above in path.parents if above.exists())
         raise InputError(
@@ -98,7 +103,9 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     except PermissionError:
         raise _forbidden(path) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the path") from None
+        lost = isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ELOOP)
+        problem = no_such(path, "file") if lost else f"cannot be read ({error})"
+        raise InputError(f"{path}: {problem}; check the path") from None
     if stat.S_ISDIR(mode):
         raise InputError(f"{path}: is a folder; give {what}")
     if not stat.S_ISREG(mode):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.similar import meant
-from vatrack.config.classes import ClassList, names_problem, shown_name
+from vatrack.config.classes import SAILVOS, ClassList, names_problem, shown_name
 
 SHOWN = 5  # classes in a message
 RENAME = "rename them with --class-map OLD=NEW (OLD= drops a class)"
@@ -145,20 +146,27 @@ class FileClasses:
             )
         return tuple(ids.get(name) for name in names)
 
-    def note(self, classes: ClassList) -> str | None:
-        """What a reader should know of a file that numbers the same classes otherwise."""
-        if not self.ids or list(self.ids.items()) == [
-            (name, number) for number, name in enumerate(classes.names, 1)
-        ]:
+    def note(self, classes: ClassList, numbers: Mapping[str, int] | None = None) -> str | None:
+        """What a reader should know of a file that lacks classes, or numbers them otherwise; None:
+        nothing.
+
+        Args:
+            classes: what the file should have.
+            numbers: category ids by name that are known elsewhere. None: those of SAIL-VOS for its
+                classes, and none for others: the classes of a network have no ids.
+        """
+        if not self.ids:
             return None
-        absent = classes.missing_in(self.classes)
-        kept = tuple(name for name in classes.names if name in self.ids)
-        order = "in another order" if tuple(self.ids) != kept else "with different ids"
-        text = f"{self.source}: lists the classes {order}; they are matched by name"
-        if absent:
+        if numbers is None:
+            numbers = dict(zip(classes.names, count(1), strict=False)) if classes == SAILVOS else {}
+        said = []
+        if moved := sum(numbers.get(name, own) != own for name, own in self.ids.items()):
+            differ = "has another id" if moved == 1 else "have other ids"
+            said.append(f"{counted(moved, 'class')} {differ} here; matched by name")
+        if absent := classes.missing_in(self.classes):
             some = few(map(shown_name, absent), SHOWN)
-            text += f" ({len(absent)} of {len(classes)} do not occur in it: {some})"
-        return text
+            said.append(f"{len(absent)} of {counted(len(classes), 'class')} not in it: {some}")
+        return f"{self.source}: {'; '.join(said)}" if said else None
 
 
 def no_class(old: str, new: str, source: str, name: str, classes: ClassList) -> InputError:

@@ -86,8 +86,9 @@ class SelectionConfig(Frozen):
 
     metric: str | None = Field(
         None,
-        description="metric to maximize, a key of metrics.json; null: video AP (image AP without "
-        "tracks), of amodal masks if the method predicts them",
+        description="metric whose best value is chosen, a key of metrics.json: the highest (IDs, "
+        "ML, FP, FN: the lowest); null: video AP (image AP without tracks), of amodal masks if the "
+        "method predicts them",
     )
 
     def check(self, methods: Iterable[Method], *, extended: bool) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.paths import real
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
 from vatrack.config.base import from_home
@@ -53,7 +54,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
         raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file; give one")
     base = path.parent / from_home(Path(name))
     chain = (*above, path)
-    if base.resolve() in [file.resolve() for file in chain]:
+    if real(base) in map(real, chain):
         circle = " -> ".join(map(str, (*chain, base)))
         raise InputError(
             f"{path}: {EXTENDS}: files extend each other in a cycle ({circle}); remove one of "

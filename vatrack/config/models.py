@@ -58,12 +58,6 @@ class _Shared(Frozen):
     launcher: LauncherConfig = Field(default_factory=LauncherConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
 
-    @model_validator(mode="after")
-    def _has_metric(self) -> Self:
-        methods = getattr(self, "methods", None) or (self.method,)  # type: ignore[attr-defined]
-        self.selection.check(methods, extended=self.evaluation.extended)
-        return self
-
     @field_validator("run_label", mode="before")
     @classmethod
     def _sound_label(cls, value: Any) -> Any:
@@ -84,6 +78,11 @@ class RunConfig(_Shared):
         description="class names in label order; null: taken from the training file, not known "
         "yet. Runs of older versions have SAIL-VOS's classes",
     )
+
+    @model_validator(mode="after")
+    def _has_metric(self) -> Self:
+        self.selection.check((self.method,), extended=self.evaluation.extended)
+        return self
 
     @field_validator("classes")
     @classmethod
@@ -220,6 +219,11 @@ class Config(_Shared):
         True,
         description="add mean and standard deviation over seeds to the tables",
     )
+
+    @model_validator(mode="after")
+    def _has_metric(self) -> Self:
+        self.selection.check(self.methods, extended=self.evaluation.extended)
+        return self
 
     def runs(self) -> Iterator[RunConfig]:
         """The configurations of all runs, method by method.

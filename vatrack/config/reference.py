@@ -4,9 +4,12 @@ themselves."""
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from vatrack.config import Config
+
+REQUIRED = object()  # instead of a default
 
 HEAD = """# Every key of the config
 
@@ -65,22 +68,23 @@ def _section(
             deeper: list[str] = []
             _section(models[reference], models, defaults[name], f"{key}.", inner, deeper)
             about = field.get("description") or models[reference].get("description", "")
+            about = _linked(about[:1].upper() + about[1:].removesuffix(".") + ".")
             sections += ["", f"## {key}", "", about, "", *_table(inner), *deeper]
         else:
             meaning = field.get("description", "")
             for plain, markdown in (("<", "&lt;"), ("|", "\\|"), ("__", "\\_\\_")):
                 meaning = meaning.replace(plain, markdown)
-            rows.append(
-                f"| `{key}` | {_values(field, models)} | `{json.dumps(defaults[name])}` | "
-                f"{meaning} |"
-            )
+            default = defaults[name]
+            shown = "required" if default is REQUIRED else f"`{json.dumps(default)}`"
+            rows.append(f"| `{key}` | {_values(field, models)} | {shown} | {_linked(meaning)} |")
             for choice in (*field.get("anyOf", []), field.get("items", {})):
                 item = models.get(choice.get("$ref", "").rpartition("/")[2], {})
                 if "properties" in item:
                     # Such an entry has no place among the defaults: there is none until somebody
                     # writes it.
                     own = {
-                        inner: value.get("default") for inner, value in item["properties"].items()
+                        inner: value.get("default", REQUIRED)
+                        for inner, value in item["properties"].items()
                     }
                     _section(
                         item,
@@ -90,6 +94,16 @@ def _section(
                         rows,
                         sections,
                     )
+
+
+def _linked(text: str) -> str:
+    """The text with links to what it cites."""
+    text = re.sub(
+        r"(?:quirk|spec) [DLMTIEV]\d+",
+        lambda cited: f"[{cited[0]}](specification.md#quirk-{cited[0].split()[1].lower()})",
+        text,
+    )
+    return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", text)
 
 
 def _table(rows: list[str]) -> list[str]:

@@ -111,13 +111,18 @@ class AnnotationFile:
         return np.stack([self._frames["width"], self._frames["height"]], axis=1)
 
     def fingerprint(self) -> str:
-        """A digest of all frames and of where their annotations are; it identifies the dataset."""
+        """A digest of all frames and of where their annotations are; with `content`, it identifies
+        the dataset."""
         digest = hashlib.sha256(repr(self.clip_names).encode())
         if self._labels != dict(zip(range(1, len(SAILVOS) + 1), range(len(SAILVOS)), strict=True)):
             digest.update(repr(sorted(self._labels.items())).encode())
         for table in (self.bounds, self._frames, self._store.spans):
             digest.update(np.ascontiguousarray(table).tobytes())
         return digest.hexdigest()
+
+    def content(self) -> str:
+        """A digest of the annotations themselves, all of which are read."""
+        return self._store.content()
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

@@ -30,7 +30,8 @@ from safetensors import SafetensorError, safe_open
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
-from vatrack.common.text_files import check_source, is_packed
+from vatrack.common.paths import real
+from vatrack.common.text_files import check_source, is_packed, no_such
 from vatrack.config.file_classes import FileClasses
 from vatrack.data.checks import AnnotationChecks
 from vatrack.data.known_forms import AMODAL, JOINT, LISTING, wants
@@ -101,6 +102,13 @@ class Store:
                     )
         return self._reader.load_all(offsets, lengths)
 
+    def content(self) -> str:
+        """A digest of the texts of all annotations, in the order of the frames."""
+        digest = hashlib.sha256()
+        for text in self._reader.read_all(*self.spans.T.tolist()):
+            digest.update(text)
+        return digest.hexdigest()
+
 
 @wants(source=(JOINT, AMODAL, LISTING))
 def require_annotations(source: Path) -> None:
@@ -111,8 +119,8 @@ def require_annotations(source: Path) -> None:
     """
     if not source.exists():
         raise InputError(
-            f"{source}: no such file; create it with `vatrack convert` (own data: `vatrack "
-            "prepare`)"
+            f"{source}: {no_such(source, 'file')}; create it with `vatrack convert` (own data: "
+            "`vatrack prepare`)"
         )
     check_source(source, "an annotation file")
 
@@ -194,7 +202,7 @@ def _store_paths(source: Path) -> list[Path]:
     caches = [Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"]
     with suppress(RuntimeError):  # a user without a name and without HOME
         caches.insert(0, Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"))
-    key = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
+    key = hashlib.sha256(str(real(source)).encode()).hexdigest()[:16]
     return [
         store_path(source),
         *(cache / "vatrack" / f"{source.name}.{key}.store" for cache in caches),

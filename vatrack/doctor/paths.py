@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatrack.common.counted import counted
-from vatrack.common.seen import seen
+from vatrack.common.paths import seen
 from vatrack.common.text_files import nearest_existing, no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
@@ -73,7 +73,8 @@ def folder(
     there = nearest_existing(path)
     shown = str(path) if there == path else f"{path} (will be created)"
     if not there.is_dir():
-        return Check(name, worst, f"{shown}: {there} is a file", lost, f"move it away, or {fix}")
+        found = f"{shown}: {there} {no_such(there, 'folder')}"
+        return Check(name, worst, found, lost, f"move it away, or {fix}")
     try:
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"x")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
 from vatrack.config import Config
-from vatrack.doctor.check import Check
+from vatrack.doctor.check import Check, State
 from vatrack.doctor.paths import folder
 from vatrack.experiments.client import sqlite_path, store_uri
 from vatrack.runs.folder import RunFolder
@@ -27,7 +27,8 @@ UNLOGGED = "logging to MLflow; trainings continue, and `vatrack mlflow-sync RUN`
 def look_at_slurm(config: Config) -> Iterator[Check]:
     """Whether jobs can be submitted, and the partition of the config exists."""
     wanted = config.launcher.cluster == "slurm"
-    bad, lost = ("fails", "trainings") if wanted else ("warning", "`--profile profiles/slurm`")
+    bad: State = "fails" if wanted else "warning"
+    lost = "trainings" if wanted else "`--profile profiles/slurm`"
     here = "set launcher.cluster to local, or run this on a login node of the cluster"
     missing = [name for name in ("sbatch", "srun", "sinfo") if shutil.which(name) is None]
     if len(missing) == 3 and not wanted:
@@ -35,7 +36,7 @@ def look_at_slurm(config: Config) -> Iterator[Check]:
         return
     if missing:
         found = f"no {', no '.join(missing)} in PATH"
-        yield Check("SLURM", bad, found, lost, here)  # type: ignore[arg-type]
+        yield Check("SLURM", bad, found, lost, here)
         return
     try:
         asked = subprocess.run(
@@ -48,7 +49,7 @@ def look_at_slurm(config: Config) -> Iterator[Check]:
         problem, partitions = f"sinfo gave no answer in {SECONDS:g} s", []
     if problem:
         fix = "run `sinfo` to see why; check that slurmctld is running (`scontrol ping`)"
-        yield Check("SLURM", bad, problem, lost, fix)  # type: ignore[arg-type]
+        yield Check("SLURM", bad, problem, lost, fix)
         return
     partition = config.launcher.partition
     if wanted and partition and not set(partition.split(",")) <= set(partitions):

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from typing import Literal
 
-from vatrack import __version__
 from vatrack.config import Config
 from vatrack.doctor.check import Check
 from vatrack.runs.environment import git_revision
+from vatrack.version import __version__
 
 LEAST_PYTHON = (3, 11)  # as pyproject.toml says
 # Module: (package, what it is for).
@@ -126,12 +127,12 @@ def look_at_codecs(_: Config) -> Iterator[Check]:
         yield Check("codecs", "ok", f"{found}; decoders {', '.join(DECODERS)}")
 
 
-def _has_codec(name: str, mode: str) -> bool:
+def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError
 
     try:
-        Codec(name, mode)  # type: ignore[arg-type]
+        Codec(name, mode)
     except UnknownCodecError:
         return False
     return True

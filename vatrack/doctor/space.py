@@ -53,7 +53,8 @@ def _copies(dataset: DatasetConfig, raw: Path, results: Path) -> bool:
     """Whether the clips are copies of the raw frames."""
     if dataset.format != "sailvos" or not raw.is_dir():
         return False
-    other_disk = raw.stat().st_dev != nearest_existing(results).stat().st_dev
+    there = nearest_existing(results)
+    other_disk = there.exists() and raw.stat().st_dev != there.stat().st_dev
     mode = dataset.clips.mode
     return mode in ("copy", "png") or (mode == "hardlink" and other_disk)
 

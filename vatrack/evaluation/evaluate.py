@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import write_json
+from vatrack.common.parallel import FEWER
 from vatrack.evaluation.details import detail_document, unique_names
 from vatrack.evaluation.file_set import EvaluationInputs, open_files
 from vatrack.evaluation.joining import join_results
@@ -22,7 +23,11 @@ from vatrack.evaluation.summary import Evaluated
 
 
 def evaluate_inputs(
-    inputs: EvaluationInputs, out: Path, processes: int = 1, details: Path | None = None
+    inputs: EvaluationInputs,
+    out: Path,
+    processes: int = 1,
+    details: Path | None = None,
+    fewer: str = FEWER,
 ) -> Evaluated:
     """Evaluates a file of predictions and writes the flat metrics (contract 4).
 
@@ -37,11 +42,13 @@ def evaluate_inputs(
         processes: processes that work side by side; the results are the same for any number.
         details: a JSON file for the metrics of every class and every video (see
             `details.detail_document`).
+        fewer: what lowers `processes`, for the message on one that was killed.
 
     Raises:
         InputError: the classes of the predictions are not those of the ground truth; a file is
             missing, damaged or does not belong to the others. Of several wrong
             predictions the first is named, with its line.
+        BrokenProcessPool: one of several processes was killed.
     """
     with open_files(inputs, out, details=details) as split:
         # Before the work: names that are there twice would spoil it.
@@ -50,8 +57,9 @@ def evaluate_inputs(
             if details is None
             else Names.of(split.head.category_names, split.head.video_names, split.protocol.truth)
         )
-        results = split.measure(processes)
-    return write_metrics(results, list(split.head.heads), split.protocol, named, out, details)
+        results = split.measure(processes, fewer=fewer)
+    videos = {video: split.head.video_names.get(video, video) for video in split.head.heads}
+    return write_metrics(results, videos, split.protocol, named, out, details)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Names:
 
 def write_metrics(
     results: Sequence[VideoResult],
-    videos: Sequence[int],
+    videos: Mapping[int, Any],
     protocol: Protocol,
     names: Names | None,
     out: Path,
@@ -85,7 +93,7 @@ def write_metrics(
 
     Args:
         results: of all videos, in their order.
-        videos: their ids.
+        videos: their names by id.
         names: for the details, where these are wanted.
         out, details: as in `evaluate_inputs`.
     """
@@ -101,4 +109,4 @@ def write_metrics(
         )
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
-    return Evaluated.of(out, evaluation.metrics, results)
+    return Evaluated.of(out, evaluation.metrics, results, list(videos.values()))

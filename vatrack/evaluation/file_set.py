@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
@@ -15,12 +17,14 @@ from vatrack.common.files import (
     refuse_same_file,
     require_ending,
     require_json,
-    same_file,
     scratch_directory,
 )
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.parallel import FEWER
+from vatrack.common.paths import same_file
 from vatrack.common.shards import Shard
+from vatrack.common.text_files import open_source
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
@@ -62,6 +66,41 @@ class EvaluationInputs:
     masks: Sequence[MaskType] | None = None
     maker: str = ""
 
+    @property
+    def tracks(self) -> dict[MaskType, Path]:
+        """What is given of `video`, of the masks that are evaluated."""
+        masks = self.masks or MASK_TYPES
+        return {name: path for name, path in self.video.items() if path and name in masks}
+
+    def settings(self) -> dict[str, Any]:
+        """How the predictions are evaluated (see `noted_settings`); reads the ground truth."""
+        tracks = {name: digest_of(path) for name, path in self.tracks.items()}
+        truth = digest_of(self.ground_truth)
+        return noted_settings(self.switches, truth, tracks, self.video_max_occlusion)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file's content, unpacked where it is gzip.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with open_source(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def noted_settings(
+    switches: EvaluationConfig, truth: str, tracks: Mapping[MaskType, str], limit: float
+) -> dict[str, Any]:
+    """What stands beside the metrics of a run (`RunFolder.evaluation`).
+
+    Args:
+        truth: digest of the joint ground truth; `tracks`: those of given per-video ones.
+        limit: exclusive occlusion limit of derived tracks; noted where none are given.
+    """
+    of_tracks: Mapping[Any, str | float] = tracks or {"video_max_occlusion": limit}
+    return {**switches.model_dump(mode="json"), "ground_truth": {"joint": truth, **of_tracks}}
+
 
 @dataclass(frozen=True)
 class FileSet:
@@ -82,8 +121,10 @@ class FileSet:
         """Which of the videos belong to a shard."""
         return shard.slice_of([len(video.head["images"]) for _, video in self.videos])
 
-    def measure(self, processes: int, chosen: slice = slice(None)) -> list[VideoResult]:
-        """The results of all videos, or of some neighbouring ones.
+    def measure(
+        self, processes: int, chosen: slice = slice(None), fewer: str = FEWER
+    ) -> list[VideoResult]:
+        """The results of all videos, or of some neighbouring ones; `fewer`: see `measure_all`.
 
         Raises:
             InputError: see `measure_all`. The first wrong prediction is that of all videos, also
@@ -97,6 +138,7 @@ class FileSet:
             processes,
             self.wrong,
             others=self.videos[:start] + self.videos[stop:],
+            fewer=fewer,
         )
 
 
@@ -138,12 +180,7 @@ def open_files(
             cannot be written.
     """
     truth, predictions = inputs.ground_truth, inputs.predictions
-    masks = inputs.masks or MASK_TYPES
-    given = {
-        mask_type: path
-        for mask_type, path in inputs.video.items()
-        if path is not None and mask_type in masks
-    }
+    given = inputs.tracks
     with wanted((truth, JOINT), (predictions, PREDICTIONS), (given, TRACKS)):
         check_targets((truth, predictions, *given.values()), out, details, shard=shard)
         if shard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vatrack.common.errors import InputError
-from vatrack.common.parallel import ordered_map
+from vatrack.common.parallel import FEWER, ordered_map
 from vatrack.common.progress import progress
 from vatrack.evaluation.io.offsets import Files, VideoOffsets
 from vatrack.evaluation.io.prediction_file import PredictionError
@@ -27,6 +27,7 @@ def measure_all(
     processes: int,
     wrong: PredictionError | None,
     others: Sequence[tuple[int, VideoOffsets]] = (),
+    fewer: str = FEWER,
 ) -> list[VideoResult]:
     """The results of all videos in order.
 
@@ -37,6 +38,7 @@ def measure_all(
         wrong: what is known to be wrong with a prediction.
         others: videos of the same files that are not wanted. Once something is wrong, their
             predictions are checked, too.
+        fewer: what lowers `processes`, for the message on one that was killed.
 
     Raises:
         InputError: the first wrong prediction of `items` and `others`, or else what is wrong with
@@ -54,7 +56,7 @@ def measure_all(
 
     def measure(some: Sequence[tuple[int, VideoOffsets]], title: str) -> None:
         nonlocal worst
-        work = ordered_map(measure_offsets, tasks(some), processes, (files, protocol))
+        work = ordered_map(measure_offsets, tasks(some), processes, (files, protocol), fewer)
         for result in progress(work, title, len(some)):
             if isinstance(result, VideoResult):
                 results.append(result)

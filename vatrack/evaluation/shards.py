@@ -19,17 +19,23 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from vatrack import __version__
 from vatrack.common.counted import counted
 from vatrack.common.files import sha256_of
 from vatrack.common.shards import Shard, complete
 from vatrack.config import EvaluationConfig, parse_config
 from vatrack.data.known_forms import SHARD, wants
 from vatrack.evaluation.evaluate import Names, write_metrics
-from vatrack.evaluation.file_set import EvaluationInputs, FileSet, check_targets, open_files
+from vatrack.evaluation.file_set import (
+    EvaluationInputs,
+    FileSet,
+    check_targets,
+    noted_settings,
+    open_files,
+)
 from vatrack.evaluation.io.shard_file import read_record, read_results, write_shard
 from vatrack.evaluation.one_video import Protocol
 from vatrack.evaluation.summary import Evaluated
+from vatrack.version import __version__
 
 # What must be the same in all shards. Everything else follows from it.
 DIFFERS = {
@@ -102,22 +108,24 @@ def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = 
     check_targets(shards, out, details)
     known = complete([(path, read_record(path)) for path in shards], DIFFERS, out, "evaluate")
     record = known[0][1]
-    names = None
+    names, videos = None, dict(record["video_names"])
     if details is not None:
-        categories, videos = dict(record["category_names"]), dict(record["video_names"])
-        names = Names.of(categories, videos, record["truth"])
+        names = Names.of(dict(record["category_names"]), videos, record["truth"])
     results = list(chain.from_iterable(read_results(path) for path, _ in known))
-    ids = [video for _, other in known for video in other["videos"]]
-    return write_metrics(results, ids, _protocol(record, known[0][0]), names, out, details)
+    own = {video: videos.get(video, video) for _, other in known for video in other["videos"]}
+    return write_metrics(results, own, _protocol(record, known[0][0]), names, out, details)
 
 
-def switches_of(shard: Path) -> EvaluationConfig:
-    """The protocol switches of a shard.
+def settings_of(shard: Path) -> dict[str, Any]:
+    """How a shard was evaluated (see `file_set.noted_settings`).
 
     Raises:
         InputError: see `read_record`.
     """
-    return _protocol(read_record(shard), shard).switches
+    record = read_record(shard)
+    protocol = _protocol(record, shard)
+    limit = protocol.video_max_occlusion
+    return noted_settings(protocol.switches, record["ground_truth"], record["tracks"], limit)
 
 
 def _record(split: FileSet, shard: Shard) -> dict[str, Any]:

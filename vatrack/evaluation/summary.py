@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vatrack.common.counted import counted
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.metric_names import (
     AP_COLUMNS,
     AR_COLUMNS,
@@ -14,10 +16,12 @@ from vatrack.common.metric_names import (
     TRACK_COLUMNS,
     TRACK_TYPES,
 )
+from vatrack.config.classes import shown_name
 from vatrack.evaluation.ap.precision import Metrics
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 from vatrack.evaluation.one_video import VideoResult
 
+LEAST_AP50 = 1.0  # percent; networks that have learnt anything reach more
 NO_TRACKS = "Video and track metrics are undefined: the ground truth has no tracks."
 
 
@@ -27,7 +31,7 @@ class Evaluated:
 
     `metrics`: by name, in percent; `detections`, in `images_seen` of `images`, `videos_seen` of
     `videos`, without those `left_out`, of classes that are not wanted; `tracks`, `mixed` of which
-    have detections of more than one class: allowed, but worth a look.
+    have detections of more than one class: allowed, but worth a look; `names`: those of the videos.
     """
 
     out: Path
@@ -40,9 +44,12 @@ class Evaluated:
     tracks: int
     mixed: int
     left_out: int = 0
+    names: Sequence[Any] = ()
 
     @classmethod
-    def of(cls, out: Path, metrics: Metrics, results: Sequence[VideoResult]) -> Evaluated:
+    def of(
+        cls, out: Path, metrics: Metrics, results: Sequence[VideoResult], names: Sequence[Any]
+    ) -> Evaluated:
         """Sums up the results of all videos."""
         return cls(
             out,
@@ -55,6 +62,7 @@ class Evaluated:
             tracks=sum(result.tracks for result in results),
             mixed=sum(result.mixed for result in results),
             left_out=sum(result.left_out for result in results),
+            names=names,
         )
 
     def __str__(self) -> str:
@@ -68,15 +76,33 @@ class Evaluated:
             found = (
                 f"{counted(self.detections, 'detection')} in {self.images_seen} of "
                 f"{counted(self.images, 'image')}, {self.videos_seen} of "
-                f"{counted(self.videos, 'video')}; {counted(self.tracks, 'track')}"
+                f"{counted(self.videos, 'video')}{self._ends()}; {counted(self.tracks, 'track')}"
             )
             if self.mixed:
                 found += f", {self.mixed} of them with detections of more than one class"
-            if 2 * self.videos_seen < self.videos:
+            if self.left_out:
+                found += (
+                    f"; {counted(self.left_out, 'detection')} left out, of classes that are not in "
+                    "the ground truth or dropped"
+                )
+            if 2 * self.videos_seen < self.videos or self._fits_nowhere():
                 found += f" (if the predictions are for another subset, {SAME_SUBSET})"
         if without_tracks(self.metrics):
             found += f"\n{NO_TRACKS}"
         return f"wrote {self.out}: {found}\n\n{format_metrics(self.metrics)}"
+
+    def _ends(self) -> str:
+        """Which videos: the ids of images are often the same in both subsets."""
+        if not self.names:
+            return ""
+        first, last = (shown_name(str(self.names[place]))[1:-1] for place in (0, -1))
+        return f" ({first})" if first == last else f" ({first} to {last})"
+
+    def _fits_nowhere(self) -> bool:
+        """Whether hardly any detection is where an object is, as in frames of other videos."""
+        keys = (f"image/{mask_type}/AP50" for mask_type in MASK_TYPES)
+        found = [value for key in keys if (value := self.metrics.get(key)) is not None]
+        return bool(found) and max(found) < LEAST_AP50
 
 
 def without_tracks(metrics: Mapping[str, float | None]) -> bool:

@@ -54,8 +54,9 @@ def read(
     source: Path, listing: Listing, mask_type: MaskType
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Reads a folder of text files, named after the videos. A box is taken for the mask; a class
-    that is missing or -1 is the dataset's, if it has one alone."""
-    predictions = []
+    that is missing or -1 is the dataset's, if it has one alone. A line with id -1, as files of
+    detections have them, is a track of its own."""
+    predictions, notes = [], {"boxes are used as masks: overlaps are computed from boxes"}
     only = next(iter(listing.categories)) if len(listing.categories) == 1 else None
     for path, video in video_files(source, listing):
         for number, line in enumerate(read_text(path, "a MOTChallenge file").splitlines(), 1):
@@ -63,10 +64,11 @@ def read(
             if not line.strip():
                 continue
             try:
-                values = [float(text) for text in line.replace(",", " ").split()]
-                frame, track = int(values[0]), int(values[1])
-                x, y, width, height, score = values[2:7]
-                category = int(values[7]) if len(values) > 7 and values[7] >= 0 else only
+                texts = line.replace(",", " ").split()
+                frame, track = _whole(texts[0]), _whole(texts[1])
+                x, y, width, height, score = map(float, texts[2:7])
+                given = _whole(texts[7]) if len(texts) > 7 else -1
+                category = only if given < 0 else given
             except (ValueError, IndexError, OverflowError):
                 raise InputError(
                     f"{where}: not a line of MOTChallenge; write `frame, id, left, top, width, "
@@ -77,9 +79,27 @@ def read(
                     f"{where}: has no class, but {listing.path} has "
                     f"{counted(len(listing.categories), 'class')}; write it in the eighth column"
                 )
+            if track < 0:
+                track = -number
+                notes.add("detections with id -1 become tracks of one frame")
             image = image_at(listing, video, frame - 1, where)
             fields: dict[str, Any] = {"image_id": image, "category_id": category}
             fields |= {"score": score, "track_id": track}
             box = [x - 1, y - 1, width, height]
             predictions.append(as_prediction(where, listing, mask_type, fields, box=box))
-    return predictions, ["boxes are used as masks: overlaps are computed from boxes"]
+    return predictions, sorted(notes)
+
+
+def _whole(text: str) -> int:
+    """A number of objects, frames or classes, which some tools write as 3.0.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        value = float(text)
+        if not value.is_integer():
+            raise
+        return int(value)

@@ -59,6 +59,8 @@ def read(
     if not isinstance(items, list):
         raise InputError(f"{source}: not a list of tracks; give YouTube-VIS results")
     predictions = []
+    # Numbers of items must not be taken for the ids that other items name.
+    named = any(isinstance(item, dict) and "track_id" in item for item in items)
     for number, item in enumerate(items, 1):
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
@@ -83,7 +85,7 @@ def read(
                 f"{counted(len(video.rows), 'frame')}; give a mask or null for each frame"
             )
         fields = {"category_id": item["category_id"], "score": item["score"]}
-        fields["track_id"] = item.get("track_id", number)
+        fields["track_id"] = item.get("track_id", -number if named else number)
         for frame, mask in enumerate(masks):
             if mask:
                 own = {"image_id": int(listing.images.id[video.rows[frame]]), **fields}

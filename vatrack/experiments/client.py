@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from vatrack.common.errors import InputError, VatrackError
 from vatrack.common.files import atomic_path
 from vatrack.common.locks import locked, patience
-from vatrack.common.seen import seen
+from vatrack.common.paths import real, seen
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
 
@@ -44,7 +44,7 @@ def store_uri(folder: Path, run: RunConfig) -> str:
     named = run.mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if named:
         return named
-    results = folder.resolve().parent
+    results = real(folder).parent
     if results.name == "runs":
         results = results.parent
         if results.name == run.dataset.name or (results.parent / DATABASE).exists():
@@ -166,7 +166,7 @@ def _create(path: Path) -> None:
 
     with _CREATING:
         address = "sqlite:///:memory:"
-        store = SqlAlchemyStore(address, _artifacts(path))  # type: ignore[no-untyped-call]
+        store = SqlAlchemyStore(address, _artifacts(path))
         try:
             made: Any = store.engine.raw_connection().driver_connection
             with atomic_path(path) as temporary, closing(sqlite3.connect(temporary)) as file:
@@ -197,7 +197,7 @@ def experiment_id(client: Any, name: str, uri: str) -> str:
 
 
 def _artifacts(database: Path) -> str:
-    return (database.resolve().parent / ARTIFACTS).as_uri()
+    return (real(database).parent / ARTIFACTS).as_uri()
 
 
 def _relocate(database: Path, known: str, location: str) -> None:

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import same_file, write_json
-from vatrack.common.seen import seen
+from vatrack.common.files import write_json
+from vatrack.common.paths import same_file, seen
 from vatrack.common.value_files import read_json
 from vatrack.runs.folder import RunFolder
 

@@ -160,7 +160,7 @@ class ExperimentLog:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
-            self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+            self._monitor = SystemMetricsMonitor(
                 done.run_id, self.pause, resume_logging=True, tracking_uri=done.store
             )
             self._monitor.start()

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.text_files import no_such
 from vatrack.experiments.client import connect, experiment_id, naming_store, sqlite_path
 from vatrack.experiments.content import LOSSES, MAIN, RESULTS, TRAINING, VALIDATIONS
 
@@ -142,8 +143,8 @@ def check_server(uri: str, port: int) -> socket.socket:
         )
     if not path.exists():
         raise InputError(
-            f"{path}: no such store; give the folder that holds {path.name} with --results, or "
-            "create it with `vatrack mlflow-sync RUN...`"
+            f"{path}: {no_such(path, 'store')}; give the folder that holds {path.name} with "
+            "--results, or create it with `vatrack mlflow-sync RUN...`"
         )
     hold = socket.socket(socket.AF_UNIX)
     with socket.socket() as probe:  # another server there would answer instead

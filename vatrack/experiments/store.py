@@ -16,6 +16,7 @@ from typing import Any
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.locks import held
+from vatrack.common.text_files import no_such
 from vatrack.config import RunConfig, load_run_config
 from vatrack.experiments import content
 from vatrack.experiments.client import (
@@ -88,6 +89,10 @@ def run_config(folder: Path) -> RunConfig:
     Raises:
         InputError: there is none, or it is not valid.
     """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: {no_such(folder, 'folder')}; give a run folder written by `vatrack train`"
+        )
     config = RunFolder(folder).config
     if not config.is_file():
         raise InputError(
@@ -237,7 +242,7 @@ def _send_files(
     """Sends the files and folders that have changed since they were sent; returns their names."""
     sent = []
     for name, path in files.items():
-        digest = _digest(_bytes(path))
+        digest = _digest(path)
         if digest == arrived.get(name):
             continue
         if path.is_dir():
@@ -258,15 +263,14 @@ def _arrived(tags: Mapping[str, str]) -> dict[str, str]:
         return {}
 
 
-def _bytes(path: Path) -> bytes:
-    """What a file, or the files in a folder, hold, with their names."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return b"".join(
-        f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode() + file.read_bytes()
-        for file in files
-        if file.is_file()
-    )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+def _digest(content: bytes | Path) -> str:
+    """Of a text's bytes, a file, or the files in a folder with their names."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for file in sorted(content.rglob("*")) if content.is_dir() else [content]:
+        if file.is_file():
+            digest.update(f"{file.relative_to(content)}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as stream:
+                hashlib.file_digest(stream, lambda: digest)
+    return digest.hexdigest()[:16]

@@ -13,6 +13,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, refuse_same_file, require_json
 from vatrack.common.foreign import SourceFormat
+from vatrack.common.text_files import no_such
 from vatrack.importers import amodal_synth_drive, coco_amodal, cocoa, mots, movi, tao_amodal, ytvis
 from vatrack.importers.dataset import Dataset, Settings, check_images
 from vatrack.importers.writing import Counts, write_joint
@@ -69,7 +70,7 @@ def import_dataset(
     out = check_target(out)
     for path in sources:
         if not path.exists():
-            raise InputError(f"{path}: no such file or folder; give the annotations")
+            raise InputError(f"{path}: {no_such(path, 'file or folder')}; give the annotations")
         refuse_same_file(out, path)
     dataset = _READERS[source_format](Settings(tuple(sources), images))
     if not dataset.images:

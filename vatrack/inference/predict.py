@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from numbers import Integral
@@ -146,18 +146,17 @@ def predict_files(
     if processes == 0:
         processes = 1 if device.type == "cuda" else available_cores()
     frames = sum(map(len, clips))
-    with _own_gpu(device, shard) as device, ExitStack() as stack:
+    with _own_gpu(device, shard) as device:
         if processes is not None and min(processes, len(clips)) > 1:
             del weights  # each process reads its own
             share = _Share(run, checkpoint, images, min(processes, len(clips)), ids, device)
-            units = [[clip] for clip in clips]
-            advance = stack.enter_context(counted_progress("predict", frames))
-            lines = ordered_streams(_start, share, units, share.processes, advance)
+            lines = _in_processes(share, clips, frames)
         else:
             predicted = _Clips(run, checkpoint, images, device, ids, weights)(clips)
             lines = progress(predicted, "predict", frames)
             del weights  # the network shares their memory or, on a GPU, has a copy
-        with _threads(None if processes is None else 1):
+        # Closed here, so that progress and processes end before an error is shown.
+        with closing(lines), _threads(None if processes is None else 1):
             count = _write_lines(chain.from_iterable(lines), out)
     used = run.model_dump(
         mode="json",
@@ -172,8 +171,7 @@ def predict_files(
         first, last = clip_names[0], clip_names[-1]
         used["clips"] = {"number": len(clip_names), "first": first, "last": last}
     if shard:
-        videos, all_videos = ([clip[0].video_id for clip in some] for some in (clips, everything))
-        write_record(out, shard, checkpoint, videos, all_videos, count, used)
+        write_record(out, shard, checkpoint, clips, everything, ids, count, used)
     else:
         write_settings(out, used)
     return Predicted(out, count, frames, len(clips))
@@ -231,6 +229,15 @@ class _Share:
     processes: int
     category_ids: CategoryIds
     device: torch.device
+
+
+def _in_processes(
+    share: _Share, clips: list[list[Frame]], frames: int
+) -> Generator[list[str], None, None]:
+    """The lines of each of so many frames, from several processes."""
+    with counted_progress("predict", frames) as advance:
+        units = [[clip] for clip in clips]
+        yield from ordered_streams(_start, share, units, share.processes, advance)
 
 
 def _start(share: _Share) -> _Clips:

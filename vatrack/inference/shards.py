@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ from vatrack.common.run_files import SETTINGS_FILE
 from vatrack.common.shards import Shard, complete, is_numbered
 from vatrack.common.text_files import no_such, open_text
 from vatrack.common.value_files import read_json
+from vatrack.data.frames import Frame
 
 # What must be the same in all shards.
 DIFFERS = {
     "set": "of other clips",
     "checkpoint": "of another checkpoint",
+    "classes": "with other classes (--class-map)",
     "settings": "with other settings",
 }
 
@@ -45,22 +47,26 @@ def write_record(
     predictions: Path,
     shard: Shard,
     checkpoint: Path,
-    videos: Sequence[int],
-    all_videos: Sequence[int],
+    clips: Sequence[Sequence[Frame]],
+    everything: Sequence[Sequence[Frame]],
+    category_ids: Sequence[int | None],
     count: int,
     settings: dict[str, Any],
 ) -> None:
     """Says that a shard is complete, and what it is of.
 
     Args:
-        videos: ids of its clips; `all_videos`: those of the whole set.
+        clips: the frames of its own; `everything`: of the whole set.
+        category_ids: of each label, in the predictions; None: left out.
         count: of its predictions.
         settings: see `write_settings`.
     """
     digest = sha256_of(checkpoint)
-    whole = hashlib.sha256(repr(list(all_videos)).encode()).hexdigest()
-    content = {"shard": shard.number, "of": shard.count, "checkpoint": digest, "set": whole}
-    content |= {"clips": list(videos), "predictions": count, "settings": settings}
+    whole = hashlib.sha256(repr([list(map(astuple, clip)) for clip in everything]).encode())
+    content = {"shard": shard.number, "of": shard.count, "checkpoint": digest}
+    content |= {"set": whole.hexdigest(), "classes": list(category_ids)}
+    content |= {"clips": [clip[0].video_id for clip in clips], "predictions": count}
+    content |= {"settings": settings}
     write_json(record_path(predictions), content, indent=1)
 
 
@@ -118,7 +124,7 @@ def _read_record(predictions: Path) -> dict[str, Any]:
     if (
         not isinstance(record, dict)
         or any(type(record.get(name)) is not wanted for name, wanted in types.items())
-        or not {"set", "checkpoint"} <= record.keys()
+        or not {"set", "checkpoint", "classes"} <= record.keys()
         or not is_numbered(record)
     ):
         raise InputError(f"{path}: not the record of a shard; predict the shard again")

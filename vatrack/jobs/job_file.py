@@ -14,6 +14,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.locks import held, locked
+from vatrack.common.paths import real
 from vatrack.common.user import user_name
 from vatrack.common.value_files import read_json
 from vatrack.jobs.interrupt import Interrupted, never, pause
@@ -60,7 +61,7 @@ class JobFile:
     def __init__(self, folder: Path, interrupted: Callable[[], bool] = never) -> None:
         self.folder, self._interrupted = folder, interrupted
         self.path = folder / "job.json"
-        self.token = f"vatrack-{digest(str(folder.resolve()), user_name())}"
+        self.token = f"vatrack-{digest(str(real(folder)), user_name())}"
 
     @contextmanager
     def lock(self) -> Iterator[None]:

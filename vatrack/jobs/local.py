@@ -84,10 +84,22 @@ def start_time(pid: int) -> int | None:
 
 
 def _children(pid: int) -> set[int]:
-    try:
-        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-    except OSError:
-        return set()
+    """Of all its threads."""
+    found: set[int] = set()
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has just ended
+            found |= {int(word) for word in file.read_text().split()}
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process has started, and those that these have started, and so on."""
+    found: set[int] = set()
+    new = {pid}
+    while new:
+        new = set[int]().union(*map(_children, new)) - found
+        found |= new
+    return found
 
 
 def parents() -> list[tuple[int, int | None]]:

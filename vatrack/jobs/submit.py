@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.errors import ConfigError, InputError, paths_are_input
 from vatrack.common.gpus import VISIBLE, Gpu, hold
 from vatrack.common.locks import try_locked
 from vatrack.config import LauncherConfig
@@ -99,7 +99,8 @@ class JobCall:
         if _age(self.product) not in (None, self._product_before):
             return JobResult("done", f"{self.product}: complete", self._read_product())
         try:
-            text = self.function(*self.arguments)
+            with paths_are_input():
+                text = self.function(*self.arguments)
         except InputError as error:
             if self.processes > 1:
                 # The others wait for this one. What started them ends them only when this one

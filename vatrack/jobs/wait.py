@@ -106,7 +106,7 @@ def failed(result: tuple[str, JobResult | str] | None) -> bool:
 
 
 def _bad_input(result: tuple[str, JobResult | str] | None) -> bool:
-    return failed(result) and isinstance(result[1], JobResult)  # type: ignore[index]
+    return result is not None and isinstance(result[1], JobResult) and failed(result)
 
 
 def follow_job(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:

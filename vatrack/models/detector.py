@@ -49,15 +49,23 @@ class Detector(nn.Module):
         key_targets: Sequence[Targets],
         ref_targets: Sequence[Targets],
         image_sizes: Sequence[tuple[int, int]],
+        ref_sizes: Sequence[tuple[int, int]] | None = None,
         share: BatchShare = WHOLE_BATCH,
     ) -> dict[str, Tensor]:
         """The terms of `losses` alone: what a training step differentiates.
 
         Frames are detected with `detect`, not by a call of the network.
         """
-        return self.losses(
-            key_images, ref_images, key_targets, ref_targets, image_sizes, share=share
-        )[0]
+        terms, _ = self.losses(
+            key_images,
+            ref_images,
+            key_targets,
+            ref_targets,
+            image_sizes,
+            ref_sizes=ref_sizes,
+            share=share,
+        )
+        return terms
 
     def losses(
         self,
@@ -67,6 +75,7 @@ class Detector(nn.Module):
         ref_targets: Sequence[Targets],
         image_sizes: Sequence[tuple[int, int]],
         *,
+        ref_sizes: Sequence[tuple[int, int]] | None = None,
         key_proposals: Sequence[Tensor] | None = None,
         ref_proposals: Sequence[Tensor] | None = None,
         share: BatchShare = WHOLE_BATCH,
@@ -75,7 +84,8 @@ class Detector(nn.Module):
 
         Args:
             key_images, ref_images: (n, 3, H, W).
-            image_sizes: height and width of each pair without padding.
+            image_sizes: height and width of each key frame without padding; `ref_sizes`: of each
+                reference frame, None: the same.
             key_proposals, ref_proposals: used instead of the RPN's own, (k, 4 or 5) per image.
             share: divisors and generators of this micro-batch.
 
@@ -103,7 +113,7 @@ class Detector(nn.Module):
                 logits, deltas, anchors, image_sizes, self.settings.train_proposals
             )
         if ref_proposals is None:
-            ref_proposals, check = self.proposals(ref_features, image_sizes)
+            ref_proposals, check = self.proposals(ref_features, ref_sizes or image_sizes)
             losses["loss_rpn_cls"] = losses["loss_rpn_cls"] + check
         terms, sampled = self.roi_head.losses(
             FrameBatch(_for_regions(key_features), key_proposals, key_targets),

@@ -12,7 +12,6 @@ from vatrack.common.errors import InputError
 Metrics = Mapping[str, float | None]
 
 COUNTS = ("IDs", "MT", "ML", "FP", "FN")
-LOWEST_IS_BEST = ("IDs", "ML", "FP", "FN")
 PERCENTAGES = ("HOTA", "DetA", "AssA", "LocA", "MOTP", "IDF1", "Recall")
 BEGINNINGS = ("AP", "AR", "IoU")  # of further percentages
 LARGEST = 2**53  # what a float still counts exactly; MOTA has no other lower bound

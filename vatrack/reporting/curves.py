@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vatrack.common.errors import InputError
+from vatrack.common.paths import real
 from vatrack.config.run_name import RunName
 from vatrack.runs.metrics_log import read_metrics_log
 
@@ -52,7 +53,7 @@ class Curves:
 
 def run_labels(runs: Sequence[Path]) -> list[str]:
     """A short name for each run: the end of its path, as long as makes the names differ."""
-    paths = [Path(run).resolve().parts for run in runs]
+    paths = [real(run).parts for run in runs]
     if len(set(paths)) < len(paths):
         twice = next(run for run, own in zip(runs, paths, strict=True) if paths.count(own) > 1)
         raise InputError(f"{twice}: the run is given twice; give each run folder once")

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.arguments import check_score
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import require_ending
 from vatrack.common.images import ImageArray
-from vatrack.common.scores import check_score
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
 from vatrack.reporting.drawing import put_text, text_mask
@@ -114,7 +114,8 @@ def write_overlay(
         columns = of_clip[evenly(len(of_clip), FRAMES)].tolist()
         title = f"{listed.titles[clip]}   ({counted(len(of_clip), 'frame')})"
         blocks.append(_draw_clip(title, columns, listed, rows))
-    top = tile(34, blocks[0].shape[1], Text(LEGEND, MARGIN, 8, 15))
+    legend = f"{LEGEND}  Predictions with a score of {score:g} or more."
+    top = tile(34, blocks[0].shape[1], Text(legend, MARGIN, 8, 15))
     save_image(grid([[top], *([pad(block, 14, 0)] for block in blocks)]), out)
     of_clips, frames = len(listed.images.frames), 0
     if video:

@@ -54,8 +54,9 @@ class DrawSettings:
     """What to draw, and the line width.
 
     Attributes:
-        parts: some of `PARTS`, or a single one: the outline of the whole object, its visible part
-            filled, its hidden part hatched, its box, id, class and score, and its trail.
+        parts: some of "outline" (of the whole object), "fill" (its visible part), "hidden" (its
+            hidden part, hatched), "box", "id", "class", "score" and "trail", or a single one;
+            default: all but box and trail.
         line_width: in pixels; None: depends on the frame size.
     """
 

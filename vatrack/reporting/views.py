@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_json
 from vatrack.reporting.sheet import evenly
 
@@ -86,7 +87,7 @@ def read_views(folder: Path) -> Views | None:
     for file in (path.parent / name for clip in views.clips for name in (clip.video, clip.image)):
         if not file.is_file():
             raise InputError(
-                f"{file}: no such file, but {path} lists it; run `vatrack views` again"
+                f"{file}: {no_such(file, 'file')}, but {path} lists it; run `vatrack views` again"
             )
     return views
 

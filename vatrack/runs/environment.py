@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vatrack import __version__
 from vatrack.common.counted import counted
+from vatrack.version import __version__
 
 if TYPE_CHECKING:
     import torch

@@ -20,6 +20,9 @@ MACHINE = {
     "training": TECHNICAL_KEYS,
     "evaluation": ("extended",),  # changes no other metric
 }
+# Files that a training reads, by the names of their digests in its identity: what messages call
+# them. Older versions did not note them, and start weights may be gone when it is resumed.
+CONTENTS = {"annotations": "the data", "weights": "the content of training.weights"}
 
 
 def config_hash(run: RunConfig) -> str:
@@ -44,6 +47,18 @@ def comparison(run: RunConfig) -> str:
     # The paper's value depends on the method: it would keep apart the runs that are compared.
     del settings["training"]["schedule"]["warmup_iterations"]
     return f"{run.dataset.name}-{run.backbone}-{_digest(settings)}"
+
+
+def same_training(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether two identities, as training.json has them, are of the same training."""
+    known = all(found.get(name) == wanted.get(name) for name in ("recipe", "data"))
+    return known and not other_contents(found, wanted)
+
+
+def other_contents(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The names in `CONTENTS` of files whose contents differ; one that is not known does not."""
+    pairs = {name: (found.get(name), wanted.get(name)) for name in CONTENTS}
+    return [name for name, (old, new) in pairs.items() if None not in (old, new) and old != new]
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -21,12 +21,15 @@ from vatrack.common.run_files import (
 )
 from vatrack.common.value_files import read_json
 from vatrack.config.run_name import RunName
-from vatrack.runs.fingerprint import changed
+from vatrack.runs.fingerprint import CONTENTS, changed, other_contents
 from vatrack.runs.metrics_file import is_number, read_metrics
 
 logger = logging.getLogger(__name__)
 
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
+# What may be in a run's folder before its training: a config, logs of whoever starts it, hidden
+# files (locks, half-written ones), and what was put aside there.
+BEFOREHAND = re.compile(r"\..*|.*\.(ya?ml|log|out|err)|(complete|interrupted)_\d+")
 
 
 def _is_summary(content: Mapping[str, Any]) -> bool:
@@ -89,7 +92,7 @@ class RunFolder:
     inference = _Named(SETTINGS_FILE)  # the settings that the predictions were made with
     metrics = _Named("metrics.json")  # the final metrics
     details = _Named("details.json")  # the metrics of every class and every video
-    evaluation = _Named("evaluation.yaml")  # the protocol's switches behind the metrics
+    evaluation = _Named("evaluation.yaml")  # the protocol and the ground truth behind the metrics
     overlay = _Named("overlay.png")  # predictions drawn over frames
     overlay_video = _Named("overlay.mp4")  # the same clips as a video
     views = _Named("views")  # clips drawn for the report
@@ -146,6 +149,24 @@ class RunFolder:
             self.predictions, self.inference, self.overlay, self.overlay_video, self.views,
         )  # fmt: skip
 
+    def refuse_other(self) -> None:
+        """Keeps a training out of a folder that is not a run's: it would mix its files with what
+        is there, and replace what has their names.
+
+        Raises:
+            InputError: no training has begun there, and it contains something else than what is
+                there beforehand (`BEFOREHAND`, and files of the job and of MLflow).
+        """
+        if self.begun or self.environment.exists() or not self.path.exists():
+            return
+        own = {self.job.name, self.mlflow.name}
+        for name in sorted(path.name for path in self.path.iterdir()):
+            if name not in own and not BEFOREHAND.fullmatch(name):
+                raise InputError(
+                    f"{self.path}: contains {name}, but no training; choose a new folder for the "
+                    "run"
+                )
+
     def clear(self) -> None:
         """Removes what an earlier training left, and what was made of it.
 
@@ -186,10 +207,6 @@ class RunFolder:
         Raises:
             InputError: it is missing, or not what a training writes.
         """
-        if self.config.is_file() and not self.training.exists():
-            raise InputError(
-                f"{self.path}: the training is not complete; run the command that started it again"
-            )
         content = read_json(self.training)
         if not isinstance(content, dict) or not _is_summary(content):
             raise InputError(
@@ -231,7 +248,10 @@ class RunFolder:
         """
         names = changed(found.get("recipe", {}), wanted["recipe"])
         what = names[:5] + [counted(len(names) - 5, "other setting")] * (len(names) > 5)
-        what += ["the data"] * (found.get("data") != wanted["data"])
+        if found.get("data") != wanted["data"]:
+            what.append(CONTENTS["annotations"])
+        others = (CONTENTS[name] for name in other_contents(found, wanted))
+        what += [words for words in others if words not in what]
         if self.ended.exists():
             self.ended.replace(self.training)
         state = "complete" if self.training.exists() else "interrupted"

@@ -30,4 +30,4 @@ def read_metrics(path: Path, fix: str) -> dict[str, float | None]:
 
 def is_number(value: object) -> bool:
     """Whether it is a number as a file of metrics may hold it."""
-    return type(value) in (int, float) and abs(value) < LARGEST  # type: ignore[arg-type]
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST

@@ -1,17 +1,27 @@
-"""Folders of results, as the workflow lays them out: their runs, and the data of those; and a run's
-folder in place of a file in it."""
+"""Folders of results, as the workflow lays them out: their runs, and the data of those; a run's
+folder in place of a file in it; and what makes a file that a run lacks."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.locks import held
 from vatrack.common.mask_types import MaskType
 from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
 from vatrack.config import load_run_config
 from vatrack.runs.folder import RunFolder
+
+# What makes the files of a run, in this order; their names are those of `RunFolder`.
+STEPS = {
+    "training": "resume it",
+    "best_checkpoint": "choose the best checkpoint",
+    "predictions": "predict the validation set",
+    "metrics": "evaluate the predictions",
+}
 
 
 def file_of_run(path: Path, name: str) -> Path:
@@ -28,6 +38,8 @@ def file_of_run(path: Path, name: str) -> Path:
     found: Path = getattr(RunFolder(path), name)
     if found.is_file():
         return found
+    if RunFolder(path).config.is_file() and not (path / "runs").is_dir() and name in STEPS:
+        raise InputError(f"{path}: {next_step(path, name)}")
     fix = f"give a file, or a run folder that contains {found.name}"
     if (path / "runs").is_dir():
         fix = f"this is a results folder; give one of the folders in {path / 'runs'}"
@@ -58,6 +70,53 @@ def require_run(folder: Path, name: str | None = "config", option: str = "") -> 
             f"{said}: not a run folder (no {file.name}); give one such as "
             f"results/mini/runs/vatrack__resnet18{other}"
         )
+
+
+def commands_of(folder: Path) -> dict[str, str]:
+    """The commands that make the files of a run by hand, by the names of `STEPS`.
+
+    Raises:
+        InputError: config.yaml is no valid YAML.
+    """
+    valid, images = run_data(folder)
+    run, frames, truth, data = (
+        shlex.quote(str(_from_here(path))) for path in (folder, images, valid, valid.parent.parent)
+    )
+    files = RunFolder(run)
+    return {
+        "training": f"vatrack train --config {run} --annotations {data} --images {frames} "
+        f"--out {run}",
+        "best_checkpoint": f"vatrack select --run {run} --out {files.selection}",
+        "predictions": f"vatrack predict --checkpoint {run} --frames {truth} --images {frames} "
+        f"--out {files.predictions}",
+        "metrics": f"vatrack evaluate --run {run} --out {files.metrics} --details {files.details}",
+    }
+
+
+def _from_here(path: Path) -> Path:
+    """The path as seen from the current folder, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def next_step(folder: Path, name: str) -> str:
+    """What is said of a file of `STEPS` that a run lacks: the next command on the way to it, or
+    that its training is still at work.
+
+    Example: "has no best.pt; choose the best checkpoint: vatrack select --run R --out R/best.json"
+    """
+    run, steps = RunFolder(folder), list(STEPS)
+    step = steps[steps.index(name)]
+    for before in reversed(steps[: steps.index(name)]):
+        if getattr(run, before).exists():
+            break
+        step = before
+    lacking = f"has no {getattr(run, name).name}"
+    if step == "training":
+        if held(run.lock):
+            return f"{lacking}: its training is still running; wait until it ends"
+        lacking += ": its training is not complete"
+    return f"{lacking}; {STEPS[step]}: {commands_of(folder)[step]}"
 
 
 def masks_of_run(folder: Path) -> tuple[MaskType, ...] | None:

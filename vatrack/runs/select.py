@@ -16,11 +16,13 @@ from typing import Any
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, naming_full_disk, require_json, write_json
+from vatrack.common.metric_names import lowest_is_best
 from vatrack.common.similar import meant
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import next_step
 
 SHOWN = 5  # candidates
 
@@ -51,7 +53,7 @@ class Selection:
     @property
     def ranking(self) -> list[int]:
         """The epochs from the best one on."""
-        return ranked(self.candidates)
+        return ranked(self.candidates, self.metric)
 
     @property
     def margin(self) -> float | None:
@@ -62,7 +64,7 @@ class Selection:
         if len(self.ranking) < 2 or self.value is None:
             return None
         second = self.candidates[self.ranking[1]]
-        return None if second is None else self.value - second
+        return None if second is None else abs(self.value - second)
 
     @property
     def reason(self) -> str:
@@ -74,12 +76,13 @@ class Selection:
             return f"the last one; {self.metric} is undefined in all {epochs}"
         if self.margin is None:
             return f"the only one whose {self.metric} is defined"
+        best, side = ("lowest", "below") if lowest_is_best(self.metric) else ("highest", "above")
         if not self.margin:
             return (
-                f"the highest {self.metric} (same as epoch {self.ranking[1]}, the later one is "
+                f"the {best} {self.metric} (same as epoch {self.ranking[1]}, the later one is "
                 "chosen)"
             )
-        return f"the highest {self.metric}, {self.margin:.2f} above epoch {self.ranking[1]}"
+        return f"the {best} {self.metric}, {self.margin:.2f} {side} epoch {self.ranking[1]}"
 
     def __str__(self) -> str:
         width = len(self.metric)
@@ -90,15 +93,17 @@ class Selection:
             chosen = "  chosen" if epoch == self.epoch else ""
             lines.append(f"{epoch:>5}  {shown:>{width}}{chosen}")
         if len(self.candidates) > SHOWN:
-            lines.append(f"{'...':>5}  {len(self.candidates) - SHOWN} more with lower values")
+            rest = "higher values" if lowest_is_best(self.metric) else "lower values"
+            lines.append(f"{'...':>5}  {len(self.candidates) - SHOWN} more with {rest}")
         return "\n".join(lines)
 
 
 def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     """Chooses the best checkpoint of a run, makes best.pt of it and describes the choice in `out`.
 
-    The highest value wins, the later epoch among equals; an undefined value (null) loses against
-    every number. best.pt is a hard link where the file system allows, else a copy.
+    The highest value wins (of IDs, ML, FP and FN the lowest), the later epoch among equals; an
+    undefined value (null) loses against every number. best.pt is a hard link where the file system
+    allows, else a copy.
 
     Args:
         run: the run's folder, with training.json, validation/, checkpoints/ and, unless a metric
@@ -113,6 +118,8 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     folder, out = RunFolder(run), Path(out)
     require_json(out, "the choice is")
     check_target(out)
+    if folder.config.is_file() and not folder.training.exists():
+        raise InputError(f"{run}: {next_step(run, 'training')}")
     epochs = folder.read_training()["epochs"]
     if not selection.metric and not folder.config.is_file():
         raise InputError(
@@ -126,7 +133,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
             f"{folder.validations}: no epoch was validated; set training.validate_from to {epochs} "
             "or less and train again"
         )
-    best = best_epoch(values)
+    best = best_epoch(values, metric)
     checkpoint = folder.checkpoint(best)
     if not checkpoint.is_file():
         raise InputError(
@@ -181,16 +188,17 @@ def validation_values(run: RunFolder, metric: str) -> dict[int, float | None]:
     return {epoch: _value(run, epoch, metric) for epoch, _ in run.validated()}
 
 
-def best_epoch(values: Mapping[int, float | None]) -> int:
-    """The epoch with the highest value, the later one among equals; None loses against a number."""
-    return ranked(values)[0]
+def best_epoch(values: Mapping[int, float | None], metric: str) -> int:
+    """The epoch with the best value, the later one among equals; None loses against a number."""
+    return ranked(values, metric)[0]
 
 
-def ranked(values: Mapping[int, float | None]) -> list[int]:
-    """The epochs from the one with the highest value on, in the order of `best_epoch`."""
+def ranked(values: Mapping[int, float | None], metric: str) -> list[int]:
+    """The epochs from the one with the best value of a metric on, in the order of `best_epoch`."""
+    sign = -1 if lowest_is_best(metric) else 1
     return sorted(
         values,
-        key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch),
+        key=lambda epoch: (values[epoch] is not None, sign * (values[epoch] or 0.0), epoch),
         reverse=True,
     )
 

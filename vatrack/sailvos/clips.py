@@ -29,8 +29,10 @@ from vatrack.common.images import (
     write_image,
 )
 from vatrack.common.parallel import ordered_map
+from vatrack.common.paths import real
 from vatrack.common.progress import progress
-from vatrack.sailvos.layout import CLIP_MARK, list_folder
+from vatrack.common.text_files import no_such
+from vatrack.sailvos.layout import CLIP_MARK, is_file, list_folder
 from vatrack.sailvos.resumed_tree import NOTE, resumed_tree
 from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
@@ -154,8 +156,8 @@ def _find_frames(
             )
             if found is None:
                 raise InputError(
-                    f"{folder / name}: no such frame, but {structure} lists it; unpack or copy it "
-                    "again"
+                    f"{folder / name}: {no_such(folder / name, 'frame')}, but {structure} lists "
+                    "it; unpack or copy it again"
                 )
             target = f"{stem}.png" if mode == "png" else stem + found[len(stem) :]
             if target in frames:
@@ -169,7 +171,7 @@ def _find_frames(
 def _list_frames(folder: Path) -> dict[str, str]:
     """Name to path of the images in a raw folder; links are resolved."""
     files = list_folder(Path(os.path.realpath(folder)))
-    images = [file for file in files if is_frame(file.name) and file.is_file()]
+    images = [file for file in files if is_frame(file.name) and is_file(file)]
     return {
         image.name: os.path.realpath(image.path) if image.is_symlink() else image.path
         for image in images
@@ -243,7 +245,7 @@ def _convert(source: str, target: str) -> None:
 
 def _check_target(out: Path, raw: Path) -> Path:
     """`check_replaced` of a tree of clips; it must not hold the raw frames."""
-    if raw.resolve().is_relative_to(out.resolve()):
+    if real(raw).is_relative_to(real(out)):
         raise InputError(
             f"{out}: contains the raw frames, which are never changed; choose another folder for "
             "the clips"

@@ -13,6 +13,7 @@ from vatrack.common.files import require_json, write_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import SUFFIXES
 from vatrack.common.similar import meant
+from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_json
 from vatrack.data.fields import first_problem
 from vatrack.data.known_forms import INDEX, OFFICIAL, wants
@@ -78,13 +79,13 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
                     "one subset"
                 )
             owner[name] = subset
+            folder = raw / name / "images"
             if name not in present:
                 raise InputError(
-                    f"{raw / name / 'images'}: no such folder, but {path} lists it; unpack that "
-                    f"video"
+                    f"{folder}: {no_such(folder, 'folder')}, but {path} lists it; unpack that video"
                 )
             listed.sort(key=lambda frame: frame["frame_id"])
-            _check_frames(raw / name / "images", listed, path)
+            _check_frames(folder, listed, path)
             index[subset].append({"name": name, "frames": listed})
     write_json(out, index)
     return Indexed(
@@ -110,10 +111,10 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
         if frame["file"] not in files and Path(frame["file"]).stem not in stems
     ]
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        first, more = folder / missing[0], f" and {len(missing) - 1} more" * (len(missing) > 1)
         raise InputError(
-            f"{folder / missing[0]}{more}: no such frame, but {path} lists it; unpack that video "
-            f"again"
+            f"{first}{more}: {no_such(first, 'frame')}, but {path} lists it; unpack that video "
+            "again"
         )
 
 

@@ -101,8 +101,16 @@ def safe_name(name: object, what: str) -> str:
 
 
 def is_file(item: os.DirEntry[str]) -> bool:
-    """Whether it is a file, or a link to one; a link in a circle is none."""
+    """Whether it is a file, or a link to one; a broken link is none."""
     try:
         return item.is_file()
-    except OSError:
+    except OSError:  # links in a circle
+        return False
+
+
+def is_folder(item: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a broken link is none."""
+    try:
+        return item.is_dir()
+    except OSError:  # links in a circle
         return False

@@ -20,7 +20,7 @@ from vatrack.common.locks import only_run
 from vatrack.common.progress import byte_progress
 from vatrack.common.signals import saying_what_is_kept
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import read_members
+from vatrack.sailvos.archives.members import check_headers, read_members
 from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, Notes, OutputTree
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
@@ -66,7 +66,8 @@ def unpack(
 ) -> Unpacked:
     """Unpacks archives into folder `out`; run again, it resumes where an earlier run was stopped.
 
-    Given sizes and checksums are compared before anything of an archive is unpacked. Nothing that
+    Given sizes and checksums are compared before anything of an archive is unpacked, and whether it
+    goes on to its end: the frames of one without its last volume would look complete. Nothing that
     exists is overwritten, nothing is written outside of `out`, and of what the archives hold only
     files and folders are made. Files that macOS and Windows add (`is_clutter`) are skipped. What is
     finished is noted in `out`, and not read again as long as the archive's size and time stay the
@@ -165,6 +166,8 @@ def _unpack_archive(
     if archive.shows_damage_late:
         for _ in read_members(archive, advance):
             pass
+    elif archive.form == "tar":
+        check_headers(archive)
     for member in read_members(archive, advance):
         if fate := tree.add(member):
             counts[fate] += 1

@@ -124,7 +124,8 @@ def _keep_checkpoints(run: RunConfig, folder: RunFolder) -> dict[int, float | No
 
     Where the config says so, only the checkpoints of the last and the best epoch stay.
     """
-    values = validation_values(folder, selection_metric(folder, run))
+    metric = selection_metric(folder, run)
+    values = validation_values(folder, metric)
     if run.training.keep_checkpoints == "best":
-        folder.keep_checkpoints({max(values), best_epoch(values)})
+        folder.keep_checkpoints({max(values), best_epoch(values, metric)})
     return values

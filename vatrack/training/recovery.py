@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import TrainingDiverged
 from vatrack.common.signals import StopSignals
 from vatrack.config import TrainingConfig
+from vatrack.runs.fingerprint import same_training
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import Fault, write_fault
@@ -36,7 +38,8 @@ class Recovery:
     Every process calls the same methods in the same order; the first one writes.
 
     Args:
-        identity: recipe and data; only a training with the same ones is resumed.
+        identity: recipe, data and digests of files; only the same training is resumed
+            (`same_training`).
         stop: noted signals; they are obeyed between two steps, when the state is saved.
 
     Attributes:
@@ -68,11 +71,12 @@ class Recovery:
             return self.group.gather(None)[0]
         earlier = self.folder.complete()
         ended = earlier or self.folder.replaced()
-        if ended is not None and ended.get("identity") != self.identity:
+        if ended is not None and not same_training(ended.get("identity", {}), self.identity):
             self.folder.put_aside(ended.get("identity", {}), self.identity)
             earlier = None
         elif earlier is not None:
             self.folder.remove_state()  # where it was interrupted at the very end
+            self._warn_of_validations(earlier["identity"])
         return self.group.gather(earlier)[0]
 
     def find_state(self) -> dict[str, Any] | None:
@@ -86,11 +90,27 @@ class Recovery:
         state = self._latest_state()
         if state is None:
             return None
-        if state["identity"] == self.identity:
+        if same_training(state["identity"], self.identity):
+            if self.group.first:
+                self._warn_of_validations(state["identity"])
             return state
         if self.group.first:
             self.folder.put_aside(state["identity"], self.identity)
         return None
+
+    def _warn_of_validations(self, found: Mapping[str, Any]) -> None:
+        """Warns where epochs were validated otherwise than the next ones will be."""
+        old, new = found.get("valid"), self.identity.get("valid")
+        if not old or not new or not self.folder.validated():
+            return
+        if names := [name for name in new if old.get(name) != new[name]]:
+            warnings.warn(
+                f"{self.folder.validations}: these epochs were validated with another "
+                f"{' and '.join(names)} than the present one, so their metrics, which choose the "
+                "best checkpoint, cannot be compared with new ones; to validate all epochs again, "
+                f"remove {self.folder.path}",
+                stacklevel=2,
+            )
 
     def begin(
         self, updater: Updater, log: RunLog, batches: int, state: Mapping[str, Any] | None

@@ -53,7 +53,7 @@ def with_data_classes(run: RunConfig, annotations: Path, *, report: bool = True)
     train.labels(classes)
     valid = AnnotationFile(annotations / "valid" / "joint.json").categories
     valid.category_ids(classes, "the training")
-    for note in (train.note(classes), valid.note(classes)):
+    for note in (train.note(classes), valid.note(classes, train.ids)):
         if note and report:
             logger.info(note)
     return run
@@ -110,12 +110,14 @@ def _check_backbone(transfer: Transfer, run: RunConfig, path: Path) -> None:
 
 @contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """Keeps a second training out of a run's folder.
+    """Keeps a second training out of a run's folder, and any out of a folder of something else.
 
     Raises:
         FolderBusy: one is at work there.
+        InputError: see `RunFolder.refuse_other`.
     """
     check_target(out, folder=True).mkdir(exist_ok=True)
+    RunFolder(out).refuse_other()
     with RunFolder(out).lock.open("a+") as lock:
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
         told = False

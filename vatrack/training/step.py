@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class Updater:
         total = terms["loss"]
         self.scaler.unscale_(self.optimizer)
         trained = [p for p in self.model.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in trained])  # type: ignore[misc]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
         # Gradients are shared already, a loss is not: the processes must agree.
         sound = torch.isfinite(torch.stack([total, norm.to(total)]))
         lost, overflow = self.processes.highest(~sound)
@@ -130,10 +130,10 @@ class Updater:
                 [target.to(self.device) for target in x[rows]]
                 for x in (batch.key_targets, batch.ref_targets)
             ]
-            more = number + 1 < count and isinstance(self.network, DistributedDataParallel)
-            with self.network.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
+            with self._sharing(last=number + 1 == count):
                 with autocast(self.run.compute.precision, self.device):
-                    losses = self.network(*images, *targets, batch.image_sizes[rows], share)
+                    sizes = (batch.image_sizes[rows], batch.ref_sizes[rows])
+                    losses = self.network(*images, *targets, *sizes, share)
                 total = torch.stack(
                     [value for name, value in losses.items() if name.startswith("loss")]
                 ).sum()
@@ -144,6 +144,12 @@ class Updater:
         return {
             name: torch.stack([terms[name].float() for terms in found]).mean() for name in found[0]
         }
+
+    def _sharing(self, *, last: bool) -> AbstractContextManager[None]:
+        """Only the last micro-batch's backward pass shares the gradients of all."""
+        if isinstance(self.network, DistributedDataParallel) and not last:
+            return self.network.no_sync()
+        return nullcontext()
 
     def _broken_gradients(self) -> list[str]:
         return [
@@ -173,7 +179,8 @@ class Updater:
             for name, value in values.items():
                 if value.shape == parameter.shape:
                     values[name] = torch.empty_like(parameter).copy_(value)
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the training had no float16 before
+            self.scaler.load_state_dict(state["scaler"])
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import scratch_directory
-from vatrack.common.parallel import killed
 from vatrack.common.shards import Shard
 from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
@@ -81,10 +79,8 @@ def validate(
             run.dataset.video_limit,
             maker=f"epoch {epoch}",
         )
-        try:
-            evaluate_inputs(inputs, out, workers)
-        except BrokenProcessPool as error:
-            raise killed(f"lower launcher.cpus (now {run.launcher.cpus})") from error
+        fewer = f"lower launcher.cpus (now {run.launcher.cpus})"
+        evaluate_inputs(inputs, out, workers, fewer=fewer)
     processes.wait()
     return read_json(out)
 

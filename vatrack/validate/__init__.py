@@ -16,13 +16,15 @@ from vatrack.common.similar import meant
 from vatrack.common.text_files import check_source, no_such
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
+from vatrack.config.methods import Method
 from vatrack.data.known_forms import AMODAL, JOINT, OFFICIAL, wants
 from vatrack.validate.annotations import read_subset
-from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
+from vatrack.validate.checks import CHECKS
 from vatrack.validate.findings import SHOWN_EXAMPLES, Findings
 from vatrack.validate.frames import Frame, check_frames
 from vatrack.validate.joint import check_joint
 from vatrack.validate.relations import check_relations, check_subsets, named_classes
+from vatrack.validate.sentences import SEVERITIES, Severity
 from vatrack.validate.tree import check_tree
 
 __all__ = ["Report", "validate", "validate_joint"]
@@ -129,6 +131,7 @@ def validate_joint(
     out: Path | None = None,
     processes: int = 1,
     classes: ClassList | None = None,
+    methods: Sequence[Method] = (),
 ) -> Report:
     """The same for own annotations (docs/own-data.md).
 
@@ -136,6 +139,7 @@ def validate_joint(
         images: folder that the file names of the annotations begin in.
         files: annotation files by subset, train first.
         classes: `dataset.classes`; None: those of the first file, in its order.
+        methods: those of the config; the masks must allow them.
 
     Raises:
         InvalidData, InputError: as `validate`.
@@ -148,17 +152,21 @@ def validate_joint(
     first_in = dict[str, Path]()  # the file that has a frame
     for name, path in files.items():
         broken = findings.counts["json-broken"]  # of the files before
-        total, found, classes = check_joint(path, images, classes, settings.masks, findings)
+        data, found, classes = check_joint(path, images, classes, settings.masks, findings, methods)
         again = [frame.path for frame in found if frame.path in first_in]
         findings.add_all(
             "frame-in-both", path, again, lambda frame: (frame, f"also in {first_in[frame]}")
         )
         first_in.update((frame.path, path) for frame in found)
         frames += found
-        videos += total["videos"]
+        videos += data.total["videos"]
         ended = findings.counts["json-broken"] == broken
-        counts = total["videos"], total["images"], total["annotations"]
-        described.append(_describe(name, path, ended, *counts))
+        counts = (data.total[each] for each in ("videos", "images", "annotations"))
+        masks = data.mask_types if data.masks else ()
+        allowed = [method.value for method in data.methods if masks]
+        described.append(
+            _describe(name, path, ended, *counts) | {"mask_types": masks, "methods": allowed}
+        )
     check_frames(frames, settings.frames, processes, findings)
     return _report(Path(images), videos, frames, described, settings, findings, started, out)
 
@@ -174,10 +182,14 @@ def _require(folder: Path, files: Mapping[str, Path], out: Path | None) -> None:
         require_json(out, "the report is")
         refuse_same_file(check_target(out), *files.values())
     problems = []
-    if not folder.is_dir():
-        problems.append(f"{folder}: {no_such(folder, 'folder')}; correct the path of the frames")
-    elif not os.access(folder, os.R_OK | os.X_OK):
-        problems.append(f"{folder}: may not be read; correct its permissions")
+    try:
+        if not folder.is_dir():
+            text = f"{no_such(folder, 'folder')}; correct the path of the frames"
+            problems.append(f"{folder}: {text}")
+        elif not os.access(folder, os.R_OK | os.X_OK):
+            problems.append(f"{folder}: may not be read; correct its permissions")
+    except OSError as error:
+        problems.append(f"{folder}: cannot be read ({error.strerror}); correct its permissions")
     for path in map(Path, files.values()):
         try:
             check_source(path, "an annotation file").open("rb").close()
@@ -257,19 +269,18 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
     """What was looked at."""
     for file in seen["files"]:
         counts = [counted(file[f"{each}s"], each) for each in ("video", "frame", "annotation")]
+        masks = [f"{' and '.join(file['mask_types'])} masks"] if file.get("mask_types") else []
         end = [] if file["read_to_the_end"] else ["not read to the end"]
-        yield f"  {file['path']}: {', '.join([_size(file['bytes']), *counts, *end])}"
+        yield f"  {file['path']}: {', '.join([_size(file['bytes']), *counts, *masks, *end])}"
+        if masks:
+            yield f"    can train {', '.join(file['methods'])}"
     raw = seen["raw"]
     yield (
         f"  {raw['path']}: {raw['videos']} of these videos, "
         f"{counted(raw['frames'], 'frame')} {FRAMES[raw['frames_checked']]}"
     )
-    masks = (
-        "areas, boxes and occlusion rates compared with them"
-        if seen["masks_compared"]
-        else "nothing compared with them"
-    )
-    yield f"  masks: sizes and codes checked; {masks}"
+    compared = "areas, boxes and occlusion rates" if seen["masks_compared"] else "nothing"
+    yield f"  masks: sizes and codes checked; {compared} compared with them"
 
 
 def _size(count: int) -> str:

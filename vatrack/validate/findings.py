@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vatrack.common.rle import Ints
-from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
+from vatrack.validate.checks import CHECKS
+from vatrack.validate.sentences import SEVERITIES, Severity
 
 KEPT_EXAMPLES = 100
 SHOWN_EXAMPLES = 5
@@ -129,12 +130,10 @@ class Findings:
     def lines(self) -> Iterable[str]:
         """The findings as aligned lines, worst first, each with some examples below it."""
         codes = self.codes()
-        # The number is no part of the sentence, which is in the plural also for one.
-        labels = {code: f"{code} ({self.counts[code]})" for code in codes}
-        width = max(map(len, labels.values()), default=0)
-        for code, label in labels.items():
-            check, count = CHECKS[code], self.counts[code]
-            yield f"{self.severity(code):<7}  {label:<{width}}  {check.meaning}; {check.fix}"
+        width = max(map(len, codes), default=0)
+        for code in codes:
+            count = self.counts[code]
+            yield f"{self.severity(code):<7}  {code:<{width}}  {CHECKS[code].sentence(count)}"
             for example in self.examples[code][:SHOWN_EXAMPLES]:
                 yield f"{'':9}{example}"
             if count > SHOWN_EXAMPLES:

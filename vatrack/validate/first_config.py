@@ -210,16 +210,19 @@ def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
     counts = [f"{name!r} {count}" for name, count in data.counts.items()]
     more = f" and {len(counts) - 30} more" if len(counts) > 30 else ""
     sizes = Counter((image["width"], image["height"]) for image in data.images)
-    shown = few((f"{width} x {height} ({n})" for (width, height), n in sizes.most_common()), 5)
+    shown = few((f"{w} x {h} ({counted(n, 'image')})" for (w, h), n in sizes.most_common()), 5)
     masks = [each for each in data.mask_types if each in other.mask_types]
     tracks = f"; {data.trackless}, so there are no tracks" if data.trackless else ""
     return (
         f"{counted(len(counts), 'class')}; annotations: {', '.join(counts[:30])}{more}",
-        f"train: {counted(len(data.videos), 'video')}, {counted(len(data.images), 'image')}; "
-        f"valid: {len(other.videos)}, {len(other.images)}{tracks}",
-        f"sizes: {shown}",
+        f"train: {_size(data)}; valid: {_size(other)}{tracks}",
+        f"image sizes in pixels: {shown}",
         f"masks: {' and '.join(masks)}; methods: {allowed}",
     )
+
+
+def _size(data: JointFile) -> str:
+    return f"{counted(len(data.videos), 'video')}, {counted(len(data.images), 'image')}"
 
 
 def _scale(data: JointFile, memory: float) -> tuple[int, int]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vatrack.common.image_headers import RECOPY, BadImage, has_unnamed_alpha, read_header
+from vatrack.common.image_headers import (
+    PERMIT,
+    RECOPY,
+    BadImage,
+    has_unnamed_alpha,
+    read_header,
+    unreadable,
+)
 from vatrack.common.images import decode_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -58,7 +65,7 @@ def check_chunk(frames: Sequence[Frame], mode: Mode) -> Findings:
 
 def detail_of(error: BadImage, path: Path) -> str:
     """What is wrong with a frame, without its path and the fix that its finding has."""
-    return error.without(path).removesuffix(f"; {RECOPY}")
+    return error.without(path).removesuffix(f"; {RECOPY}").removesuffix(f"; {PERMIT}")
 
 
 def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
@@ -75,8 +82,9 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
         if mode == "decode":
             decode_image(path, (header.width, header.height))
             alpha = alpha or (header.spare and has_unnamed_alpha(path))
-    except BadImage as error:
-        yield f"frame-{error.fault}", detail_of(error, path)
+    except (BadImage, OSError) as error:
+        bad = error if isinstance(error, BadImage) else unreadable(path, error)
+        yield f"frame-{bad.fault}", detail_of(bad, path)
     else:
         kept = (header.depth == 16, alpha, header.turned)
         yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import lacks_all
 from vatrack.common.image_headers import BadImage
@@ -13,30 +15,45 @@ from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.paths import real
+from vatrack.common.similar import did_you_mean
 from vatrack.config.classes import ClassList
-from vatrack.data.fields import is_rate, is_side, is_whole, read_masks
-from vatrack.data.joint.faults import missing, place_of
+from vatrack.config.methods import Method
+from vatrack.data.fields import is_side, is_whole, read_masks
+from vatrack.data.joint.faults import (
+    FIELDS,
+    SINGULAR,
+    JointFault,
+    missing,
+    misspelt,
+    place_of,
+)
 from vatrack.data.joint.file import UNKNOWN, JointFile, joint_faults
+from vatrack.data.joint.masks import mask_faults
+from vatrack.data.joint.prepare import method_fault
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, detail_of
-from vatrack.validate.masks import is_inside
-
-RATE_TOLERANCE = 1e-3
 
 
 def check_joint(
-    path: Path, images: Path, classes: ClassList | None, masks: bool, findings: Findings
-) -> tuple[dict[str, int], list[Frame], ClassList | None]:
+    path: Path,
+    images: Path,
+    classes: ClassList | None,
+    masks: bool,
+    findings: Findings,
+    methods: Sequence[Method] = (),
+) -> tuple[JointFile, list[Frame], ClassList | None]:
     """Checks one file and adds to `findings`; frames are looked for, not opened.
 
     Args:
         images: folder that the file names begin in.
         classes: those of the config; None: those of this file.
         masks: whether the two masks of an annotation are compared with each other.
+        methods: those of the config; the masks must allow them.
 
     Returns:
-        How many items each list has; the frames that are there; the classes of the file, or
-        `classes` where they are given.
+        What is sound in the file; the frames that are there; the classes of the file, or `classes`
+        where they are given.
     """
     data = JointFile(Path(path))
     try:
@@ -44,9 +61,11 @@ def check_joint(
             findings.add(fault.finding, data.path, fault.place, fault.text)
     except InputError as error:
         findings.add("json-broken", data.path, detail=error.without(data.path))
-        return data.total, list(_frames(data, Path(images), findings)), classes
+        return data, list(_frames(data, Path(images), findings)), classes
+    if wrong := method_fault(data, methods):
+        findings.add(wrong.finding, data.path, wrong.place, wrong.text)
     _check_objects(data, findings)
-    _check_masks(data, masks, findings)
+    _check_items(data, masks, findings)
     if data.trackless:
         findings.add("tracks-unknown", data.path)
     if data.class_ids:
@@ -56,7 +75,7 @@ def check_joint(
         except InputError as error:
             detail = error.without(data.path).splitlines()[0]
             findings.add("category-list", data.path, detail=detail)
-    return data.total, list(_frames(data, Path(images), findings)), classes
+    return data, list(_frames(data, Path(images), findings)), classes
 
 
 def subsets_of(paths: Sequence[Path]) -> dict[str, Path]:
@@ -70,9 +89,9 @@ def subsets_of(paths: Sequence[Path]) -> dict[str, Path]:
     """
     seen = set[Path]()
     for path in paths:
-        if (real := path.resolve()) in seen:
+        if (whole := real(path)) in seen:
             raise InputError(f"--joint {path}: is given twice; give each file once")
-        seen.add(real)
+        seen.add(whole)
     found = {}
     for path in paths:
         others = [other for other in paths if other != path]
@@ -108,45 +127,67 @@ def _check_objects(data: JointFile, findings: Findings) -> None:
             findings.add("object-category", data.path, name, f"instance {instance}")
 
 
-def _check_masks(data: JointFile, compare: bool, findings: Findings) -> None:
-    """The masks of every annotation whose image is known."""
+def _check_items(data: JointFile, compare: bool, findings: Findings) -> None:
+    """The names of the fields of every item, and the masks of annotations whose image is known."""
     sizes = {image["id"]: (image["height"], image["width"]) for image in data.images}
-    for item in read_lists(data.path):
-        image = item.value.get("image_id")
-        if item.section == "annotations" and is_whole(image) and image in sizes:
-            name = place_of("annotations", item.value)
-            for code, detail in _mask_faults(item.value, sizes[image], compare):
-                findings.add(code, data.path, name, detail)
-
-
-def _mask_faults(value: Json, size: tuple[int, int], compare: bool) -> Iterator[tuple[str, str]]:
-    """Codes and details of what is wrong with the masks of an annotation."""
-    found, areas = dict[MaskType, bytes](), dict[MaskType, int]()
-    for mask_type in MASK_TYPES:
-        mask = value.get(f"{mask_type}_mask")
-        if mask is None:
+    types, lists = data.mask_types, set[str]()
+    unknown = Counter[tuple[str, str, tuple[str, ...]]]()  # list, field, and fields like it
+    first = dict[tuple[str, str, tuple[str, ...]], str]()
+    for item in read_lists(data.path, lists=lists):
+        section, value = item.section, item.value
+        if section not in FIELDS:
             continue
+        for name, near in misspelt(section, value):
+            unknown[section, name, near] += 1
+            first.setdefault((section, name, near), place_of(section, value))
+        if section == "annotations":
+            for fault in _mask_faults(value, types, sizes, compare):
+                findings.add(fault.finding, data.path, fault.place, fault.text)
+    for name in sorted(lists - FIELDS.keys()):
+        if hint := did_you_mean(name, FIELDS.keys() - lists):
+            findings.add("field-unknown", data.path, "", f"unknown list `{name}`{hint}")
+    for (section, name, near), count in unknown.items():
+        detail = f"unknown field `{name}` ({counted(count, SINGULAR[section])})"
+        place = first[section, name, near]
+        findings.add("field-unknown", data.path, place, f"{detail}{did_you_mean(name, near)}")
+    if "annotations" in lists and not data.total["annotations"]:
+        findings.add("list-missing", data.path, "", "contains no annotations; add them")
+
+
+def _mask_faults(
+    value: Json,
+    types: Collection[MaskType],
+    sizes: Mapping[int, tuple[int, int]],
+    compare: bool,
+) -> Iterator[JointFault]:
+    """What is wrong with the masks of an annotation.
+
+    Args:
+        types: the mask types that it should have.
+        sizes: height and width of each image by its id.
+    """
+    place = place_of("annotations", value)
+    image: Any = value.get("image_id")
+    given = [name for name in MASK_TYPES if value.get(f"{name}_mask") is not None]
+    for name in types if given else ():
+        if name not in given:
+            yield JointFault("mask-missing", place, f"has no {name}_mask; add it")
+    size = sizes.get(image) if is_whole(image) else None
+    if size is None:
+        return
+    found: Json = {"id": value.get("id"), "occlude_rate": value.get("occlude_rate")}
+    for name in given:
+        mask = value[f"{name}_mask"]
         try:
-            counts, area = read_masks([mask], [size], [f"{mask_type}_mask"])
+            counts, area = read_masks([mask], [size], [f"{name}_mask"])
         except InputError as error:
             said = mask.get("size") if isinstance(mask, dict) else None
             other = isinstance(said, list) and all(map(is_side, said)) and said != list(size)
-            yield "rle-size" if other else "rle-bad", str(error)
+            yield JointFault("rle-size" if other else "rle-bad", place, str(error))
             continue
-        found[mask_type], areas[mask_type] = counts[0], int(area[0])
-    if areas.get("amodal", areas.get("visible", 1)) == 0:
-        yield "mask-empty", ""
-    if not compare or len(found) < 2 or not areas["amodal"]:
-        return
-    visible, amodal = (
-        {"size": size, "counts": found[mask_type]} for mask_type in reversed(MASK_TYPES)
-    )
-    if not is_inside(visible, amodal, areas["amodal"]):
-        yield "visible-outside", ""
-    rate: Any = value.get("occlude_rate")
-    real = 1 - areas["visible"] / areas["amodal"]
-    if is_rate(rate) and abs(rate - real) > RATE_TOLERANCE:
-        yield "rate-wrong", f"{rate:g}, not {real:.6g}"
+        found[f"{name}_mask"] = {"size": size, "counts": counts[0]}
+        found[f"area_{name}"] = int(area[0])
+    yield from mask_faults(found, compare)
 
 
 def _frames(data: JointFile, folder: Path, findings: Findings) -> Iterator[Frame]:

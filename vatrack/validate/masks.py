@@ -9,6 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
+from vatrack.common.mask_forms import is_inside
 from vatrack.common.rle import Bools, Floats, canonical
 from vatrack.sailvos.official import BOXES
 from vatrack.validate.findings import Findings
@@ -198,11 +199,6 @@ def _inside(inner: Masks, outer: Masks, known: Bools) -> Bools:
     for row in np.flatnonzero(_comparable(inner, outer) & (inner.areas > 0) & ~known).tolist():
         good[row] = is_inside(inner.codes[row], outer.codes[row], outer.areas[row])
     return good
-
-
-def is_inside(inner: Code, outer: Code, outer_area: int) -> bool:
-    """Whether a mask lies in another of its size: their union is no larger."""
-    return int(coco_mask.area(coco_mask.merge([inner, outer]))) == outer_area
 
 
 def _is_rest(rest: Masks, whole: Masks, inner: Masks, known: Bools) -> Bools:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
+from vatrack.common.errors import BROKEN_LINK
 from vatrack.common.frame_folders import lacks_all
 from vatrack.common.images import SUFFIXES, is_frame
-from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded, is_file
+from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded, is_file, is_folder
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, Size
 from vatrack.validate.subset import Subset, file_number, split_suffix
@@ -27,7 +28,7 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
     Returns:
         The number of video folders of the annotations that are there, and the frames in them.
     """
-    folders = _listed(raw, "raw-broken", _is_dir, findings)
+    folders = _listed(raw, "raw-broken", is_folder, findings)
     if folders is None:
         return 0, []
     folders = [name for name in folders if not is_clutter(name)]
@@ -93,12 +94,12 @@ def _find_folder(
     if candidates:
         findings.add("folder-case", raw / video, detail=f"found: {candidates[0]}")
         return candidates[0]
-    findings.add("folder-missing", raw / video)
+    findings.add("folder-missing", raw / video, detail=_link(raw / video))
     return None
 
 
 def _find_images(folder: Path, findings: Findings) -> Path | None:
-    names = _listed(folder, "folder-unreadable", _is_dir, findings)
+    names = _listed(folder, "folder-unreadable", is_folder, findings)
     if names is None:
         return None
     if IMAGES in names:
@@ -107,7 +108,7 @@ def _find_images(folder: Path, findings: Findings) -> Path | None:
     if found:
         findings.add("folder-case", folder / IMAGES, detail=f"found: {found[0]}")
         return folder / found[0]
-    findings.add("folder-missing", folder / IMAGES)
+    findings.add("folder-missing", folder / IMAGES, detail=_link(folder / IMAGES))
     return None
 
 
@@ -122,11 +123,9 @@ def _listed(
         return None
 
 
-def _is_dir(item: os.DirEntry[str]) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:  # a link in a circle: named by whoever looks into it
-        return True
+def _link(path: Path) -> str:
+    """What is said of a broken link in the place of a folder or a frame; else nothing."""
+    return BROKEN_LINK if path.is_symlink() else ""
 
 
 def _check_names(
@@ -149,7 +148,7 @@ def _check_names(
                 (by_fold[folded(twin)][0] for twin in twins if folded(twin) in by_fold), None
             )
             if other is None:
-                findings.add("frame-missing", images / file)
+                findings.add("frame-missing", images / file, detail=_link(images / file))
                 continue
             findings.add("frame-case", images / file, detail=f"found: {other}")
             name = other

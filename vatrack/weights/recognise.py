@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.text_files import no_such
 
 # Of PyTorch's files before 1.6: the pickled magic number that they begin with.
 OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -49,7 +50,7 @@ def require_file(path: Path, what: str) -> None:
             hint = "give a file"
         raise InputError(f"{path}: not a readable {what}: it is a folder; {hint}")
     if not path.exists():
-        raise InputError(f"{path}: no such {what}; check the path")
+        raise InputError(f"{path}: {no_such(path, what)}; check the path")
     if not path.is_file():
         raise InputError(
             f"{path}: not a readable {what}: it is a pipe or a device; save its content to a file"

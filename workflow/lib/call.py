@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
-from vatrack.common.text_files import nearest_existing
+from vatrack.common.text_files import nearest_existing, no_such
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
@@ -81,7 +81,7 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
     for key, value in overrides.items():
         _check_name(key, value)
     layers = []
-    for file in files:
+    for number, file in enumerate(files):
         values = read_layers(file)
         if not isinstance(values, dict):
             raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
@@ -89,6 +89,12 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
             raise InputError(
                 f"{file}: the config of one run (it has `method` and `backbone`); give the config "
                 "file of the whole workflow, such as config/config.yaml"
+            )
+        known = values.keys() & Config.model_fields.keys()
+        if number and Path(file).suffix == ".json" and not known:
+            raise InputError(
+                f"{file}: taken for a config file, but sets none of its keys; if it is a target, "
+                "give it before --configfile"
             )
         layers.append(values)
     return reduce(merged, [*layers, with_new_names(overrides, "--config")], {})
@@ -115,11 +121,11 @@ def check_results(folder: Path) -> None:
     """Checks that the folder of all results can be made.
 
     Raises:
-        InputError: it, or a part of its path, is a file.
+        InputError: it, or a part of its path, is a file or a broken link.
     """
     there = nearest_existing(folder)
     if not there.is_dir():
-        raise ConfigError("results", f"{there} is a file, not a folder; choose another folder")
+        raise ConfigError("results", f"{there} {no_such(there, 'folder')}; choose another folder")
 
 
 def write_config(file: str, values: Mapping[str, Any]) -> None:

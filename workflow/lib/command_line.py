@@ -26,21 +26,27 @@ NAMING = {
 LIST_RULES = "list the rules with `snakemake --list-rules`"
 
 
+def is_program(words: Sequence[str]) -> bool:
+    """Whether these are words of a command line of Snakemake's; another program may have called it
+    as a library."""
+    program = Path(words[0])
+    return "snakemake" in (program.name, program.parent.name)
+
+
 def arguments(words: Sequence[str]) -> Namespace:
     """What Snakemake's own parser reads on the command line, without its profiles.
 
     Args:
-        words: of the command line, with the program's path; another program than Snakemake may
-            have called it as a library, and has no arguments here.
+        words: of the command line, with the program's path; of another program (`is_program`)
+            none counts.
 
     Raises:
         InputError: an option of several values occurs twice: Snakemake reads only the last.
     """
-    program, *rest = words
     from snakemake.cli import get_argument_parser
 
     parser = get_argument_parser()
-    if "snakemake" not in (Path(program).name, Path(program).parent.name):
+    if not is_program(words):
         return parser.parse_args([])
     read, given = parser._get_values, set()
 
@@ -57,7 +63,7 @@ def arguments(words: Sequence[str]) -> Namespace:
         return read(action, values)
 
     parser._get_values = read_once
-    return parser.parse_args(rest)
+    return parser.parse_args(list(words[1:]))
 
 
 def check_config_entries(entries: Iterable[str]) -> None:

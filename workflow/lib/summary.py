@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from vatrack.common.errors import InputError
-from vatrack.evaluation.key_metrics import ON_TERMINALS
+from vatrack.evaluation.key_metrics import key_lines
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.select import read_selection
-
-COLUMNS = [(mask, metric.key(mask)) for metric in ON_TERMINALS for mask in metric.masks]
 
 
 def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
@@ -22,22 +20,16 @@ def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
         report, tables: where these are.
     """
     folders = [RunFolder(run) for run in runs]
-    rows = [(folder.path.name, *_row(folder)) for folder in folders if folder.metrics.is_file()]
-    lines = []
-    if rows:
-        width = max(len("run"), *(len(name) for name, *_ in rows))
-        pairs = "".join(f"  {metric.long:16}" for metric in ON_TERMINALS)
-        heads = "".join(f"{mask:>9}" for mask, _ in COLUMNS)
-        lines += [f"{'':{width}}{pairs}".rstrip(), f"{'run':{width}}{heads}   epoch"]
-        for name, values, epoch in rows:
-            lines.append(f"{name:{width}}" + "".join(f"{value:>9}" for value in values) + epoch)
+    lines = key_lines([_row(folder) for folder in folders if folder.metrics.is_file()])
+    if lines:
+        lines[1] += "   epoch"
         lines.append("")
     lines += [f"{what}: {path}" for what, path in (("tables", tables), ("report", report))]
     return "\n".join(lines)
 
 
-def _row(folder: RunFolder) -> tuple[list[str], str]:
-    """The metrics as text, and which epoch was chosen why; a dash for what cannot be read.
+def _row(folder: RunFolder) -> tuple[str, Mapping[str, float | None], str]:
+    """The name, the metrics, and which epoch was chosen why; nothing for what cannot be read.
 
     The end must not fail on a file: a stage has reported a bad one already.
     """
@@ -48,6 +40,4 @@ def _row(folder: RunFolder) -> tuple[list[str], str]:
     with suppress(InputError, OSError):
         if best := read_selection(folder.path):
             chosen = f"{best.epoch}, best {best.metric}"
-    values = [metrics.get(key) for _, key in COLUMNS]
-    shown = ["-" if value is None else f"{value:.1f}" for value in values]
-    return shown, f"   {chosen}"
+    return folder.path.name, metrics, f"   {chosen}"

@@ -10,7 +10,8 @@ from snakemake.logging import logger
 from snakemake.utils import validate
 
 from lib import call
-from lib.command_line import arguments, check_config_entries, check_names
+from lib.command_line import arguments, check_config_entries, check_names, is_program
+from lib.interrupt import Interrupt
 from lib.jobs import details_option
 from lib.names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES
 from lib.plan import Plan
@@ -30,7 +31,10 @@ SOURCE = config_name(
 )
 stopping = partial(call.stopping, SOURCE)
 
+interrupt = Interrupt()
 if workflow.is_main_process:
+    if is_program(sys.argv):  # another one has its own handlers
+        interrupt.install()
     words = stopping(arguments, sys.argv)
     stopping(check_config_entries, workflow.config_settings.config_args or ())
 
@@ -105,6 +109,7 @@ onstart:
     trains = any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
     stopping(call.check_cluster, workflow.executor_plugin.name, trains and not plan.trains_here)
     stopping(call.write_config, plan.config_file, plan.plain)
+    interrupt.begin()
 
 
 # After the last job: overlay, figures and report are newer than what the stages have sent to

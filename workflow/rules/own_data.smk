@@ -51,6 +51,7 @@ rule prepare:
     params:
         config=plan.config_file,
         out=subpath(output[0], parent=True),
+        # Without dataset.validation, which says when it stops, not what it writes.
         settings=plan.settings(
             "methods",
             "dataset.joint_box",

@@ -167,7 +167,7 @@ def test_equal_to_pycocotools(examples: int) -> None:
     """On random problems; of hundreds, each sort of data that matters must have been among them."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=examples, deadline=None)
+    @settings(max_examples=examples)
     @given(problem=problems())
     def compare(problem: tuple[Json, list[Json]]) -> None:
         seen.update(name for name, found in _compare(*problem).items() if found)

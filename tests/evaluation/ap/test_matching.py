@@ -123,7 +123,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, Detections, Truths, np.ndarra
     return units, detections, truths, np.where(detections.scope[:, None] == units, iou, 0.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.integers(1, 4))
 def test_equal_to_the_specification_word_by_word(
     problem: tuple[np.ndarray, Detections, Truths, np.ndarray], limit: int
@@ -157,7 +157,6 @@ def part(
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
 @given(problems(), st.permutations([[0], [1], [4]]), st.booleans())
 def test_parts_joined_in_any_order_equal_the_whole_to_the_last_bit(
     problem: tuple[np.ndarray, Detections, Truths, np.ndarray], parts: list[list[int]], two: bool

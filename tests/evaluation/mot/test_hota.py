@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trackeval.metrics import HOTA
 
@@ -89,7 +89,6 @@ def expected_metrics(result: dict[str, np.ndarray]) -> list:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-@settings(deadline=None, max_examples=100)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_equal_to_trackeval(seed: int, tied: bool) -> None:
     check(random_tracks(seed, tied=tied))

@@ -150,7 +150,7 @@ def check_against_motmetrics(seed: int, tied: bool) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_one_accumulator_for_all_sequences(seed: int, tied: bool) -> None:
     """Frames of several sequences at once, and only their pairs: ties and all, nothing changes."""

@@ -41,6 +41,7 @@ def run(folder: Path, clips: dict[str, float | None], **changes: Any) -> Path:
     }
     (folder / "details.json").write_text(json.dumps(details))
     switches = {"max_tracks": changes.get("max_tracks", 100), "extended": True}
+    switches |= {"ground_truth": changes["truth"]} if "truth" in changes else {}
     (folder / "evaluation.yaml").write_text(yaml.safe_dump(switches))
     return folder
 
@@ -131,6 +132,8 @@ def test_the_page_shows_the_same_frames_of_each_run(
     page = (tmp_path / "out" / "compare.html").read_text()
     assert [clip.name for clip in found.drawn] == ["clip_3"]
     assert page.count('<img src="data:image/jpeg;base64,') == 2 * 3
+    # What images show is said before the first of them.
+    assert page.index("predictions with a score of 0.5 or more have") < page.index("<img ")
     assert page.index('<section id="metrics">') < page.index('<section id="clips">')
     for column in ("Ground truth", "A  vatrack + resnet18", "B  vatrack + resnet18 (e6)"):
         assert page.count(f'alt="{column}, clip_3') == 2
@@ -161,7 +164,8 @@ def test_without_details_the_metrics_remain(pair: list[Path]) -> None:
     (pair[1] / "details.json").unlink()
     text = str(compare_runs(pair))
     assert "image/amodal/AP " in text and "Clips" not in text
-    assert "note: B has no details.json" in text
+    note = f"create it: vatrack evaluate --run {pair[1]} --out {pair[1]}/metrics.json --details "
+    assert "note: B has no details.json" in text and note in text
 
 
 @pytest.mark.parametrize(
@@ -171,7 +175,7 @@ def test_without_details_the_metrics_remain(pair: list[Path]) -> None:
         ({"dataset": "sailvos"}, r"different datasets.*A .*: mini.*B .*: sailvos"),
         ({"max_tracks": 50}, r"different evaluation settings.*max_tracks: 100.*max_tracks: 50"),
         ({"clips": {"clip_1": 1.0, "other": 2.0}}, r"different clips.*clip_2.*other"),
-        ({"metrics": None}, r"has no metrics\.json; evaluate the run first"),
+        ({"metrics": None}, r"x: has no metrics\.json: its training is not complete; resume it: "),
         ({"config": None}, r"not a run folder \(no config\.yaml"),
     ],
 )
@@ -200,6 +204,35 @@ def test_different_ground_truth_beside_the_runs_is_refused(tmp_path: Path) -> No
     assert compare_runs(pair).metrics.lines
     file.write_text("{} ")
     with pytest.raises(InputError, match=r"(?s)different ground truth.*a/annot.*b/annot"):
+        compare_runs(pair)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "what"),
+    [
+        ({"joint": "a1"}, {"joint": "b2"}, "ground truth"),
+        ({"joint": "a1", "amodal": "c"}, {"joint": "a1", "amodal": "d"}, "ground truth of amodal"),
+        (
+            {"joint": "a1", "video_max_occlusion": 0.75},
+            {"joint": "a1", "video_max_occlusion": 0.5},
+            "occlusion limits of the tracks",
+        ),
+        ({"joint": "a1", "amodal": "c", "visible": "e"}, {"joint": "a1", "visible": "e"}, None),
+        ({"joint": "a1", "amodal": "c"}, {"joint": "a1", "video_max_occlusion": 0.75}, None),
+    ],
+)
+def test_metrics_of_another_ground_truth_are_refused_though_one_lies_beside_both(
+    one: dict[str, Any], other: dict[str, Any], what: str | None, tmp_path: Path
+) -> None:
+    """An annotation file that is made again with another limit stands in the place of the old."""
+    pair = [
+        run(tmp_path / f"runs/vatrack__resnet18__{name}", CLIPS, truth=truth)
+        for name, truth in (("a", one), ("b", other))
+    ]
+    if what is None:
+        assert compare_runs(pair).metrics.lines
+        return
+    with pytest.raises(InputError, match=rf"(?s)these runs have different {what}.*A .*: .*B .*: "):
         compare_runs(pair)
 
 

@@ -62,8 +62,13 @@ def test_key_metrics_tables_and_reasons(tmp_path: Path) -> None:
     assert '<a href="#key-metrics">Key metrics</a>' in text and "ey figures" not in text
     assert "1 d 2 h" in text  # the training's time
     assert "<dt>vAP50, visible</dt><dd>20.3<" in text
+    assert "The best value of all runs on a dataset is marked." in text
+    assert "vAP50: AP of tracks at IoU 0.5." in text and "Hidden part: mean" not in text
+    assert "3 stages<" in text
     assert "2 h 1 min" in page.cells and "1.5 GB" in page.cells  # the training's job
     assert text.count("<section ") == 7  # all but the clips
+    # Columns of tracks are called alike in all tables.
+    assert text.count('colgroup">vAP50</th>') == text.count('colgroup">AP50</th>') == 2
     assert "evaluated" in text and "vatrack predict" in text and "torch" in text
 
 
@@ -162,8 +167,13 @@ def test_images_that_stand_alone_have_metrics_of_images_only(tmp_path: Path) -> 
             "Frame level, amodal masks",
             "Frame level, visible masks",
         ]
-    write_report([str(root)], root / "report.html")
-    assert "<dt>HOTA" not in (root / "report.html").read_text()
+    for stage in ("tables", "evaluate"):
+        (root / "benchmarks" / f"{stage}.tsv").unlink()
+    write_report([str(root)], root / "report.html", results=root)
+    text = (root / "report.html").read_text()
+    assert "<dt>HOTA" not in text and "1 stage<" in text
+    # Nothing is explained that is not there, nor called the best of a single run.
+    assert '<p class="note">AP50: AP of single frames at IoU 0.5.</p>' in text
 
 
 @pytest.mark.parametrize("given", [".", "../../runs/vatrack__resnet18", "linked"])

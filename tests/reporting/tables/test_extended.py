@@ -25,7 +25,7 @@ def evaluated(path: Path) -> dict[str, Any]:
 
 def test_of_an_evaluation(tmp_path: Path) -> None:
     values = evaluated(tmp_path / "m.json")
-    text = str(write_tables([f"vatrack/resnet18={tmp_path}/m.json"], tmp_path))
+    text = write_tables([f"vatrack/resnet18={tmp_path}/m.json"], tmp_path).whole
     for masks in ("amodal", "visible"):
         (row,) = read_csv(tmp_path / f"extended_{masks}.csv")
         names = {

@@ -116,6 +116,28 @@ def test_runs_with_other_settings_are_another_group(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:.* evaluated with another evaluation settings")
+def test_settings_of_predictions_and_metrics_count_as_they_were_last(tmp_path: Path) -> None:
+    """They may be newer than the config of the training."""
+    results = tmp_path / "a"
+    for seed, start in ((0, 10), (1, 12), (2, 90), (3, 94)):
+        configured(results, f"seed{seed}", start, seed, 6)
+    note = {"evaluation.yaml": {"detection_area": "mask", "ground_truth": {"joint": "a1"}}}
+    note["inference.yaml"] = {"inference": {"nms_iou": 0.6}, "compute": {"tf32": True}}
+    for name, values in note.items():
+        for seed in (2, 3):
+            folder = next(results.rglob(f"*__seed{seed}"))
+            (folder / name).write_text(yaml.safe_dump(values))
+        assert means_of(results, tmp_path) == [
+            ("seeds 0, 1", "mean of 2 seeds", 11),
+            ("seeds 2, 3", "mean of 2 seeds", 92),
+        ]
+        for seed in (0, 1):
+            folder = next(results.rglob(f"*__seed{seed}"))
+            (folder / name).write_text(yaml.safe_dump(values))
+        assert means_of(results, tmp_path) == [("", "mean of 4 seeds", 51.5)]
+
+
 def test_a_seed_counts_once_in_a_group(tmp_path: Path) -> None:
     results = tmp_path / "a"
     configured(results, "seed0", 10, 0, 6)

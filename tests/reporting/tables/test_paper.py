@@ -42,7 +42,7 @@ PUBLISHED = {
 
 def test_every_table_in_every_form(tmp_path: Path) -> None:
     out = tmp_path / "tables"
-    text = str(write_tables([f"vatrack/resnet18={metrics(tmp_path / 'm.json', 10)}"], out))
+    text = write_tables([f"vatrack/resnet18={metrics(tmp_path / 'm.json', 10)}"], out).whole
     names = [*PAPER, "track_amodal", "track_visible"]
     files = [f"{name}.{form}" for name in names for form in ("csv", "md", "tex")]
     assert sorted(path.name for path in out.iterdir()) == sorted([*files, "tables.html"])
@@ -74,7 +74,7 @@ def test_csv_has_full_precision_and_the_right_columns(tmp_path: Path) -> None:
 
 
 def test_the_published_figures_are_those_of_the_specification(tmp_path: Path) -> None:
-    text = str(write_tables([f"vatrack/resnet18={metrics(tmp_path / 'm.json', 50)}"], tmp_path))
+    text = write_tables([f"vatrack/resnet18={metrics(tmp_path / 'm.json', 50)}"], tmp_path).whole
     for name, methods in PUBLISHED.items():
         rows = [row for row in read_csv(tmp_path / f"{name}.csv") if row["source"] == "published"]
         assert {
@@ -157,7 +157,7 @@ def test_no_difference_where_it_would_mean_nothing(
 
 def test_runs_without_a_named_dataset_can_be_given_one(tmp_path: Path) -> None:
     runs = [f"vatrack/resnext101_64x4d={metrics(tmp_path / 'm.json', 20)}"]
-    text = str(write_tables(runs, tmp_path))
+    text = write_tables(runs, tmp_path).whole
     assert "unknown dataset (name it by a config.yaml beside the metrics)" in text
     assert "difference |" not in text
     write_tables(runs, tmp_path, dataset="sailvos-cut")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.reporting.tables.made_up import metrics, read_csv, run_folder
 from vatrack.common.errors import InputError
@@ -52,6 +54,29 @@ def test_metrics_in_a_runs_folder_know_their_dataset(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("noted", "what"),
+    [
+        ({"max_tracks": 10, "ground_truth": {"joint": "a1"}}, "evaluation settings"),
+        ({"max_tracks": 100, "ground_truth": {"joint": "b2"}}, "ground truth"),
+        ({"ground_truth": {"joint": "a1", "amodal": "c"}, "extended": False}, None),
+        ({}, None),
+    ],
+)
+def test_runs_that_were_evaluated_otherwise_are_warned_of(
+    noted: dict[str, Any], what: str | None, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    first = {"max_tracks": 100, "extended": True, "ground_truth": {"joint": "a1"}}
+    folders = [run_folder(tmp_path / f"runs/vatrack__resnet18__{name}", 1) for name in "abc"]
+    for folder, values in zip(folders, (first, first, noted), strict=True):
+        (folder / "evaluation.yaml").write_text(yaml.safe_dump(values))
+    read_runs([str(tmp_path)])
+    assert [str(one.message) for one in recwarn] == (what is not None) * [
+        f"{folders[2]}: evaluated with another {what} than {folders[0]}, so their metrics cannot "
+        "be compared; evaluate both again"
+    ]
+
+
 def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
     results = tmp_path / "results"
     first = run_folder(results / "mini/runs/vatrack__resnet18", 1)
@@ -92,7 +117,8 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
     (waiting / "metrics.json").unlink()
     written = write_tables([str(tmp_path)], tmp_path / "tables")
     assert written.unfinished == (waiting,)
-    assert f"skipped (no metrics yet): {waiting}" in str(written)
+    for text in (str(written), written.whole):
+        assert f"skipped (no metrics yet): {waiting}" in text
 
 
 @pytest.mark.parametrize(
@@ -119,6 +145,11 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         (
             "empty",
             "no metrics.json in it or in run folders below (empty/runs/* or empty/*/runs/*)",
+        ),
+        (
+            "waiting",
+            "--run waiting: has no metrics.json; predict the validation set: vatrack predict "
+            "--checkpoint waiting --frames ",
         ),
         (
             "no_config",
@@ -148,6 +179,9 @@ def test_bad_runs_are_refused_and_nothing_is_written(
     metrics(tmp_path / "no_config" / "metrics.json", 10)
     metrics(tmp_path / "bare_config" / "metrics.json", 10)
     (tmp_path / "bare_config" / "config.yaml").write_text("method: vatrack\n")
+    (tmp_path / "waiting").mkdir()
+    for name in ("config.yaml", "best.pt"):
+        (tmp_path / "waiting" / name).touch()
     run_folder(tmp_path / "folder", 1, method="mask-rcnn")
     run_folder(tmp_path / "other", 1)
     with pytest.raises(InputError, match=re.escape(message)):

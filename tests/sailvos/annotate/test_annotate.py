@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from tests.command import Command
 from tests.conftest import Mini
 from tests.sailvos.annotate.raw_tree import run, write_small
-from vatrack import cli
 from vatrack.common.value_files import read_json
 from vatrack.config import Config
 from vatrack.config.categories import CATEGORIES
@@ -255,34 +255,17 @@ def test_a_killed_run(small: Path, number: signal.Signals) -> None:
     assert len(read_json(out)["images"]) == 3
 
 
-def test_command(
-    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command(small: Path, vatrack: Command) -> None:
     write_small(small.parent, "two")
     models, out = small.parents[1] / "models.csv", small.parents[1] / "out.json"
-    command = [
-        "vatrack",
-        "annotate",
-        "--raw",
-        small.parent,
-        "--out",
-        out,
-        "--models",
-        models,
-        "--processes",
-        2,
-    ]
-    for options, code in ((["--video", "two", "--video", "one"], 0), (["--video", "three"], 2)):
-        monkeypatch.setattr(sys, "argv", [*map(str, command), *options])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert int(ended.value.code or 0) == code
-    shown = capsys.readouterr()
-    assert shown.out.startswith(
+    command = "annotate", "--raw", small.parent, "--models", models, "--processes", 2, "--out", out
+    code, shown, _ = vatrack(*command, "--video", "two", "--video", "one")
+    assert code == 0
+    assert shown.startswith(
         f"annotated 2 videos with 6 frames: 12 annotations of 4 objects in {out}\n"
     )
-    assert (
-        "not derived from the masks: category_id, model_id, supercategory, occlu_depth" in shown.out
-    )
-    assert shown.err.startswith(f"vatrack: error: {small.parent / 'three'}: no such video")
+    assert "not derived from the masks: category_id, model_id, supercategory, occlu_depth" in shown
+    code, _, errors = vatrack(*command, "--video", "three")
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {small.parent / 'three'}: no such video")
     assert [video["name"] for video in read_json(out)["videos"]] == ["two", "one"]

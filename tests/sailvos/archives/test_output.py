@@ -169,7 +169,7 @@ NAMES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     names=st.lists(NAMES, min_size=1, max_size=4),
     form=st.sampled_from(["tar", "zip"]),

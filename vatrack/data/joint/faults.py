@@ -6,12 +6,15 @@ Readers raise the first one; `vatrack validate` lists all.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
+from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.similar import nearest
 from vatrack.data.fields import is_safe_name, problem, shown
 
 # The fields that an item must have, and those that may be missing or null, by list.
@@ -24,6 +27,16 @@ FIELDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("video_id", "instance_id", "iscrowd", "occlude_rate"),
     ),
 }
+# Further fields that are read.
+_READ = {
+    "categories": ("id", "name"),
+    "videos": ("name",),
+    "images": (),
+    "annotations": tuple(f"{name}_mask" for name in MASK_TYPES),
+}
+# Of other fields, those whose names are like one that is read.
+_ALIKE = frozenset({"camera_id", "invisible_mask", "occluded"})
+_KNOWN = {name: frozenset().union(*FIELDS[name], more) for name, more in _READ.items()}
 LIST_IT = "add it there, or correct it"
 # What an item of a list is called.
 SINGULAR = {
@@ -136,11 +149,42 @@ def file_faults(images_of: Mapping[int, Iterable[Json]]) -> Iterator[JointFault]
 
 def missing(section: str, item: Mapping[str, Any], name: str) -> JointFault:
     """An item lacks a field."""
+    wrong = [other for other, near in misspelt(section, item) if name in near]
+    fix = f"rename {wrong[0]} to {name}" if wrong else "add it"
     return JointFault(
         "field-missing",
         place_of(section, item),
-        f"{name} is missing; add it (fields: docs/own-data.md)",
+        f"{name} is missing; {fix} (fields: docs/own-data.md)",
     )
+
+
+def maskless(item: Mapping[str, Any]) -> JointFault:
+    """An annotation has no mask of its own name."""
+    fix = "add one"
+    if item.get("segmentation") is not None:
+        fix = "rename segmentation to visible_mask (in COCO it is the visible part)"
+    for other, near in misspelt("annotations", item):
+        if near[0].endswith("_mask"):
+            fix = f"rename {other} to {' or '.join(near)}"
+    return JointFault(
+        "field-missing",
+        place_of("annotations", item),
+        f"has neither amodal_mask nor visible_mask; {fix}",
+    )
+
+
+def misspelt(section: str, item: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Unknown fields of an item whose names are like those of fields that it lacks, and these."""
+    for name in item:
+        if name not in _KNOWN[section] and name not in _ALIKE:
+            near = _like(section, name)
+            if near and all(item.get(other) is None for other in near):
+                yield name, near
+
+
+@lru_cache(1024)
+def _like(section: str, name: str) -> tuple[str, ...]:
+    return tuple(nearest(name, sorted(_KNOWN[section])))
 
 
 def repeated(section: str, item: Mapping[str, Any], key: str = "id") -> JointFault:

@@ -25,7 +25,7 @@ from vatrack.data.joint.faults import (
     file_faults,
     frame_faults,
     item_faults,
-    place_of,
+    maskless,
     repeated,
     unique_faults,
 )
@@ -139,11 +139,7 @@ def joint_faults(data: JointFile) -> Iterator[JointFault]:
             continue
         types = tuple([name for name in MASK_TYPES if value.get(f"{name}_mask") is not None])
         if not types:
-            yield JointFault(
-                "field-missing",
-                place_of("annotations", value),
-                "has neither amodal_mask nor visible_mask; add one",
-            )
+            yield maskless(value)
             continue
         data.masks[types] = data.masks.get(types, 0) + 1
         for name in COLUMNS[:5]:

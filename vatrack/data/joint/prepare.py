@@ -24,7 +24,7 @@ from vatrack.common.json_lists import Texts
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MaskType
 from vatrack.common.text_files import unpacked
-from vatrack.config.dataset import DatasetConfig
+from vatrack.config.dataset import DatasetConfig, ValidationConfig
 from vatrack.config.methods import Method
 from vatrack.data.form_files import (
     SEPARATOR,
@@ -35,8 +35,9 @@ from vatrack.data.form_files import (
     write_head,
 )
 from vatrack.data.joint.annotations import complete, make_form
-from vatrack.data.joint.faults import missing
+from vatrack.data.joint.faults import JointFault, missing
 from vatrack.data.joint.file import JointFile, read_joint
+from vatrack.data.joint.masks import mask_faults
 from vatrack.data.video_ground_truth import video_ground_truth
 
 
@@ -91,14 +92,15 @@ def prepare_joint(
         methods: those that are to be trained.
 
     Raises:
-        InputError: see `read_joint` and `complete`; the classes are not those of the config; a
-            frame is missing; or the masks do not allow a method.
+        InputError: see `read_joint`, `complete` and `mask_faults`; the classes are not those of
+            the config; a frame is missing; or the masks do not allow a method.
     """
     out = check_folder(out, source)
     data = read_joint(source)
     if dataset.class_list is not None:
         data.classes.labels(dataset.class_list)
-    check_methods(data, methods)
+    if wrong := method_fault(data, methods):
+        raise wrong.error(data.path)
     require_frames(Path(images), (image["file_name"] for image in data.images), source)
     for image in data.images:
         existing_image(Path(images) / image["file_name"])
@@ -122,7 +124,7 @@ def prepare_joint(
             }
             for stream in streams.values():
                 write_head(stream, {key: head[key] for key in ("categories", "videos")})
-            for video, items in _by_video(data, texts):
+            for video, items in _by_video(data, texts, dataset.validation):
                 whole = [item for item in items if all(f"{name}_mask" in item for name in types)]
                 incomplete += len(items) - len(whole)
                 found = [a for a in whole if a.get("occlude_rate", 0.0) < dataset.frame_limit]
@@ -154,24 +156,28 @@ def prepare_joint(
     )
 
 
-def check_methods(data: JointFile, methods: Sequence[Method]) -> None:
-    """Checks that the masks of a file allow some methods.
+def method_fault(data: JointFile, methods: Sequence[Method]) -> JointFault | None:
+    """The methods that the masks of a file do not allow, with those that they do; None: all are
+    allowed."""
+    others = [method for method in methods if method not in data.methods]
+    if not others:
+        return None
+    (name,) = data.mask_types
+    needs = ", ".join(f"{each.value} needs {' and '.join(each.masks)} ones" for each in others)
+    allowed = ", ".join(each.value for each in data.methods)
+    return JointFault(
+        "method-masks", "", f"has only {name} masks, but {needs}; set methods: [{allowed}]"
+    )
+
+
+def _by_video(
+    data: JointFile, texts: Texts, settings: ValidationConfig
+) -> Iterator[tuple[Json, list[Json]]]:
+    """The completed annotations of every video, in file order.
 
     Raises:
-        InputError: they do not; with those that they allow.
+        InputError: what `validate` calls an error in them, and `settings` do not accept.
     """
-    for method in methods:
-        if method not in data.methods:
-            (name,) = data.mask_types
-            raise InputError(
-                f"{data.path}: has only {name} masks, but {method.value} needs "
-                f"{' and '.join(method.masks)} ones; set methods: "
-                f"[{', '.join(each.value for each in data.methods)}]"
-            )
-
-
-def _by_video(data: JointFile, texts: Texts) -> Iterator[tuple[Json, list[Json]]]:
-    """The completed annotations of every video, in file order."""
     order = np.argsort(data.video, kind="stable")
     bounds = np.searchsorted(data.video[order], np.arange(len(data.videos) + 1))
     for number, video in enumerate(data.videos):
@@ -191,7 +197,12 @@ def _by_video(data: JointFile, texts: Texts) -> Iterator[tuple[Json, list[Json]]
             elif item.get("instance_id") is None:
                 raise missing("annotations", item, "instance_id").error(data.path)
         sizes = [(frame["height"], frame["width"]) for frame in frames]
-        yield video, complete(items, sizes, data.path)
+        done = complete(items, sizes, data.path)
+        for item in done:
+            for fault in mask_faults(item, settings.masks):
+                if fault.finding not in settings.accept:
+                    raise fault.error(data.path)
+        yield video, done
 
 
 def _tracks(

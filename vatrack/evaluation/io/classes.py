@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.counted import counted
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.run_files import PREDICTIONS_FILE, SETTINGS_FILE
 from vatrack.common.value_files import read_yaml
 from vatrack.config.classes import shown_name
-from vatrack.config.file_classes import RENAME, FileClasses, no_class
+from vatrack.config.file_classes import RENAME, SHOWN, FileClasses, no_class
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 
 SAME_NAMES = f"correct the names of its `categories` in {SETTINGS_FILE}"
@@ -73,13 +73,15 @@ def category_ids(
         for number, other in zip(given.ids.values(), found, strict=True)
         if number != other
     }
-    if changed:
+    left_out = [name for name, other in zip(given.ids, found, strict=True) if other is None]
+    if moved := len(changed) - len(left_out):
+        differ = "has a different id" if moved == 1 else "have different ids"
         logger.info(
-            "%s: %d classes have different ids than in %s; they are matched by name",
-            beside,
-            len(changed),
-            truth,
+            f"{beside}: {counted(moved, 'class')} {differ} than in {truth}; matched by name"
         )
+    if left_out:
+        some = few(map(shown_name, left_out), SHOWN)
+        logger.info(f"{beside}: {counted(len(left_out), 'class')} left out, not in {truth}: {some}")
     return changed or None
 
 
@@ -87,7 +89,8 @@ def check_clips(
     names: Mapping[int, Any], truth: str, predictions: Path, notes: Mapping[str, Any]
 ) -> None:
     """Whether predictions were made for the clips of the ground truth: ids are often the same in
-    the files of both subsets. Warns where it lacks the first or the last clip.
+    the files of both subsets, and of another division into clips. Warns where it lacks the first
+    or the last clip, or has another number of them.
 
     Args:
         names: names by clip id in the ground truth; `truth`: that file, for messages.
@@ -115,6 +118,11 @@ def check_clips(
         )
     if lost:
         warnings.warn(f"{made} no clip {lost[0]}; {SAME_SUBSET}", stacklevel=2)
+    elif number != len(names):
+        warnings.warn(
+            f"{made} {counted(len(names), 'clip')}; predict again if the clips were divided anew",
+            stacklevel=2,
+        )
 
 
 def notes_beside(predictions: Path) -> Mapping[str, Any]:

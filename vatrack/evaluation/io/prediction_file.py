@@ -126,8 +126,9 @@ class PredictionReader:
                     number += 1
                     yield PredictionItem(number, value, begin, end - begin)
         except JsonFault as fault:
+            fix = fault.fix or AGAIN
             raise PredictionError(
-                self.label, number + 1, f"not valid JSON, or truncated ({fault.reason}); {AGAIN}"
+                self.label, number + 1, f"not valid JSON, or truncated ({fault.reason}); {fix}"
             ) from None
         if stream.next():
             raise InputError(f"{self.name}: there is text after the end of the JSON array; {AGAIN}")

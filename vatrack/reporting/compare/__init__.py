@@ -3,82 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
-from typing import NamedTuple
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
+from vatrack.common.metric_names import lowest_is_best
 from vatrack.common.similar import unknown
-from vatrack.reporting.checks import COUNTS, LOWEST_IS_BEST, Metrics
+from vatrack.reporting.checks import COUNTS, Metrics
 from vatrack.reporting.compare.clip_images import Clip, ClipImages, draw_clips
+from vatrack.reporting.compare.comparison import PAGE, TEXT, Comparison, Line, Section
 from vatrack.reporting.compare.page import to_page
 from vatrack.reporting.compare.read import Side, read_sides
-from vatrack.reporting.compare.text import to_text
+from vatrack.runs.results import commands_of
 
 HEADLINES = {"image": "AP", "video": "AP", "track": "HOTA"}  # of classes and clips
-PAGE, TEXT = "compare.html", "compare.txt"
-
-
-class Line(NamedTuple):
-    """A metric, class or clip: its values in the runs, in their order; None where undefined."""
-
-    name: str
-    values: tuple[float | None, ...]
-    decimals: int = 1
-    lowest: bool = False
-
-    def change(self, number: int) -> float | None:
-        """How far a run is from the first one."""
-        first, other = self.values[0], self.values[number]
-        return None if first is None or other is None else other - first
-
-    def gain(self, number: int) -> float | None:
-        """The change; below zero where the run is worse than the first one."""
-        change = self.change(number)
-        return change if change is None or not self.lowest else -change
-
-    @property
-    def loss(self) -> float:
-        """How much worse the worst of the later runs is than the first; below zero: better."""
-        gains = [self.gain(number) for number in range(1, len(self.values))]
-        return max((-gain for gain in gains if gain is not None), default=float("-inf"))
-
-
-class Section(NamedTuple):
-    """A table: `what` is in its rows; `metric` is empty where each row is one."""
-
-    what: str
-    metric: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `compare_runs` found.
-
-    Attributes:
-        metrics: all that both runs have; `classes`, `clips`: a table for each evaluation, of
-            `HEADLINES`. The first table of clips is that of the metric `by`; its lines are sorted,
-            the largest drop first.
-        clips_shown: how many clips the text shows; None: all.
-        drawn: the clips of the page; `notes`: what is missing, and why.
-    """
-
-    sides: tuple[Side, ...]
-    metrics: Section
-    classes: tuple[Section, ...]
-    clips: tuple[Section, ...]
-    by: str
-    drawn: tuple[Clip, ...]
-    notes: tuple[str, ...]
-    out: Path | None = None
-    clips_shown: int | None = None
-
-    def __str__(self) -> str:
-        text = to_text(self)
-        return f"{text}\n\nwrote {self.out / TEXT}, {self.out / PAGE}" if self.out else text
 
 
 def compare_runs(
@@ -114,25 +54,34 @@ def compare_runs(
     )
     notes = [
         f"{side.letter} has no {side.folder.details.name}: no comparison by class and clip; create "
-        "it with `vatrack evaluate --details`"
+        f"it: {commands_of(side.folder.path)['metrics']}"
         for side in sides
         if side.run.details is None
     ]
     classes: tuple[Section, ...] = ()
     by_clip: tuple[Section, ...] = ()
     drawn: list[Clip] = []
+    wanted = clip_images or ClipImages()
     if not notes:
         classes = _sections(sides, "class")
         by_clip, by = _worst_first(_sections(sides, "clip"), sides, by)
         worst = [line.name for line in by_clip[0].lines] if by_clip else []
         if out:
-            drawn, missing = draw_clips(sides, worst, clip_images or ClipImages())
+            drawn, missing = draw_clips(sides, worst, wanted)
             notes += missing
     found = Comparison(
-        tuple(sides), metrics, classes, by_clip, by or "", tuple(drawn), tuple(notes), out
+        tuple(sides),
+        metrics,
+        classes,
+        by_clip,
+        by or "",
+        tuple(drawn),
+        tuple(notes),
+        out,
+        score=wanted.score,
     )
     if out:
-        write_text(out / TEXT, f"{to_text(found)}\n")
+        write_text(out / TEXT, f"{found.text}\n")
         write_text(out / PAGE, to_page(found))
     return replace(found, clips_shown=clips)
 
@@ -141,7 +90,7 @@ def _line(name: str, metrics: Sequence[Metrics], key: str) -> Line:
     metric = key.rpartition("/")[2]
     values = [own.get(key) for own in metrics]
     known = tuple(None if value is None or isnan(value) else value for value in values)
-    return Line(name, known, 0 if metric in COUNTS else 1, metric in LOWEST_IS_BEST)
+    return Line(name, known, 0 if metric in COUNTS else 1, lowest_is_best(metric))
 
 
 def _sections(sides: Sequence[Side], what: str) -> tuple[Section, ...]:

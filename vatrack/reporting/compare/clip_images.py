@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import cv2
 
+from vatrack.common.arguments import check_score
 from vatrack.common.errors import InputError
 from vatrack.common.images import ImageArray, image_exists
-from vatrack.common.scores import check_score
-from vatrack.common.seen import seen
+from vatrack.common.paths import seen
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.html import data_url
 from vatrack.reporting.layers import FrameList, Layer, draw_side, find_owners, read_layers

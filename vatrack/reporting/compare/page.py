@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vatrack.reporting.compare.text import cells, heads
+from vatrack.reporting.compare.comparison import Comparison, Line, Section, cells, heads
 from vatrack.reporting.html import render
 from vatrack.reporting.html import section as html
 from vatrack.reporting.tables.names import dataset_name
 from vatrack.reporting.tables.table import typeset
-
-if TYPE_CHECKING:
-    from vatrack.reporting.compare import Comparison, Line, Section
 
 TEMPLATE = Path(__file__).with_name("compare.html.j2")
 NOTHING = 0.05  # a change that is shown as 0.0

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
 
 from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import sha256_of
-from vatrack.common.seen import seen
-from vatrack.common.value_files import read_yaml
+from vatrack.common.paths import seen
 from vatrack.reporting.curves import run_labels
+from vatrack.reporting.noted import TRUTHS, Noted, read_noted
 from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.results import require_run, run_data
+from vatrack.runs.results import next_step, require_run, run_data
 
 LISTED = 5  # names of classes or clips in a message
 
@@ -29,6 +27,7 @@ class Side:
 
     Attributes:
         letter: A, B, ... in the order given; `name`: for readers.
+        noted: what the evaluation has noted of its settings and its ground truth.
         ground_truth: file of the true objects that lies beside the run; None where there is none.
         images: folder of the frames; likewise.
     """
@@ -37,7 +36,7 @@ class Side:
     name: str
     folder: RunFolder
     run: Run
-    switches: dict[str, Any]
+    noted: Noted
     ground_truth: Path | None
     images: Path | None
 
@@ -66,28 +65,21 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
 
 
 def _check(folder: Path) -> None:
-    run = RunFolder(folder)
     require_run(folder)
-    if not run.metrics.is_file():
-        raise InputError(
-            f"{folder}: has no {run.metrics.name}; evaluate the run first: vatrack evaluate --run "
-            f"{shlex.quote(str(folder))} --out {shlex.quote(str(run.metrics))}"
-        )
+    if not RunFolder(folder).metrics.is_file():
+        raise InputError(f"{folder}: {next_step(folder, 'metrics')}")
 
 
 def _read(letter: str, name: str, path: Path) -> Side:
     folder = RunFolder(path)
     (run,), _ = read_runs([str(path)])
-    switches = read_yaml(folder.evaluation) if folder.evaluation.is_file() else {}
-    # Changes no other metric, and metrics that one run does not have are left out.
-    kept = {key: value for key, value in dict(switches or {}).items() if key != "extended"}
     ground_truth, images = run_data(path)
     return Side(
         letter,
         name,
         folder,
         run,
-        kept,
+        read_noted(folder),
         ground_truth if seen(ground_truth.is_file) else None,
         images if seen(images.is_dir) else None,
     )
@@ -106,6 +98,8 @@ def _check_same(first: Side, other: Side) -> None:
                 f"these runs have different {what}, so their metrics cannot be compared; "
                 f"evaluate both with the same ground truth and config:\n{shown}"
             )
+    if first.noted.truth and other.noted.truth:
+        return
     files = first.ground_truth, other.ground_truth
     if files[0] and files[1] and not files[0].samefile(files[1]):
         digests = [sha256_of(file) for file in files if file]
@@ -128,10 +122,10 @@ def _facts(side: Side) -> dict[str, list[str]]:
         facts["clips"] = sorted({name for own in details.per_video.values() for name in own})
         for evaluation, classes in sorted(details.per_class.items()):
             facts[f"classes with ground-truth objects ({evaluation})"] = sorted(classes)
-    if side.switches:
-        facts["evaluation settings"] = [
-            f"{key}: {side.switches[key]}" for key in sorted(side.switches)
-        ]
+    settings, truth = side.noted.settings, side.noted.truth
+    facts |= {what: [str(truth[key])] for key, what in TRUTHS.items() if key in truth}
+    if settings:
+        facts["evaluation settings"] = [f"{key}: {settings[key]}" for key in sorted(settings)]
     return facts
 
 

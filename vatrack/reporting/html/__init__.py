@@ -10,9 +10,9 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from vatrack import __version__
 from vatrack.common.colours import COLOURS
 from vatrack.common.counted import counted
+from vatrack.version import __version__
 
 HERE = Path(__file__).parent
 

@@ -18,7 +18,7 @@ from vatrack.reporting.page.appendix import run_times, versions
 from vatrack.reporting.page.charts import bar_charts, curve_charts, precision_charts
 from vatrack.reporting.page.media import Media, cut_sheets, for_script, viewer_data
 from vatrack.reporting.page.results import RunResults, collect
-from vatrack.reporting.page.sections import key_table, table_sections
+from vatrack.reporting.page.sections import key_note, key_table, table_sections
 from vatrack.reporting.tables.names import dataset_name
 from vatrack.reporting.tables.runs import read_runs
 
@@ -101,6 +101,7 @@ def write_report(
         runs=shown,
         date=_date(shown),
         key_table=key_table(shown),
+        key_note=key_note(shown),
         paper=paper,
         further=further,
         viewer=viewer,

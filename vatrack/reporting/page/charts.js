@@ -179,7 +179,7 @@
       const known = shown.filter(series => series.values[group] !== null);
       if (points && known.length) {
         const values = known.map(series => series.values[group]);
-        svg.append(make("line", {class: "grid", "stroke-width": 3, x1: x(Math.min(...values)), x2: x(Math.max(...values)), y1: middle, y2: middle}));
+        svg.append(make("line", {class: "grid", style: "stroke-width:3", x1: x(Math.min(...values)), x2: x(Math.max(...values)), y1: middle, y2: middle}));
       }
       known.forEach(series => {
         const value = series.values[group], n = shown.indexOf(series), high = (thick - 8) / shown.length;

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vatrack.common.paths import real
 from vatrack.reporting.html import data_url
 from vatrack.reporting.page.results import RunResults
 from vatrack.runs.folder import RunFolder
@@ -25,7 +26,7 @@ class Media:
     """
 
     def __init__(self, out: Path, room: int) -> None:
-        self._folder, self._room, self.beside = Path(out).resolve().parent, room, 0
+        self._folder, self._room, self.beside = real(Path(out)).parent, room, 0
 
     def source(self, path: Path) -> str:
         """What `src` has for a file: its content where there is room, else its place."""

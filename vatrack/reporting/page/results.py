@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_n
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.results import run_data
+from vatrack.runs.results import commands_of
 from vatrack.runs.select import read_selection
 
 LEVELS = {
@@ -37,12 +36,12 @@ LEVELS = {
 }
 
 
-TIME, EPOCH = "Training time", "Chosen epoch"
+TIME, EPOCH, HIDDEN = "Training time", "Chosen epoch", "Hidden part"
 
 
 def label(metric: KeyMetric, masks: str) -> str:
     """What the page calls a key metric."""
-    return "Hidden part, IoU" if masks == "hidden" else f"{metric.short}, {masks}"
+    return f"{HIDDEN}, IoU" if masks == "hidden" else f"{metric.short}, {masks}"
 
 
 # All that the page has of a run, in this order.
@@ -135,7 +134,7 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         read_views(folder.views) if folder else None,
         folder.config.read_text(encoding="utf-8") if folder and folder.config.is_file() else "",
         _environment(_object(folder.environment)) if folder else {},
-        _commands(run.folder) if run.folder else [],
+        list(commands_of(run.folder).values()) if run.folder else [],
         folder.metrics.stat().st_mtime if folder and folder.metrics.is_file() else None,
     )
 
@@ -198,25 +197,3 @@ def _environment(content: dict[str, Any]) -> dict[str, str]:
         else:
             flat[name.replace("_", " ")] = str(value)
     return flat
-
-
-def _from_here(path: Path) -> Path:
-    """The path as seen from the current folder, where it is below it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _commands(folder: Path) -> list[str]:
-    """The commands that make the run's files by hand."""
-    valid, images = run_data(folder)
-    run, frames, truth, data = (
-        shlex.quote(str(_from_here(path))) for path in (folder, images, valid, valid.parent.parent)
-    )
-    files = RunFolder(run)
-    return [
-        f"vatrack train --config {run} --annotations {data} --images {frames} --out {run}",
-        f"vatrack select --run {run} --out {files.selection}",
-        f"vatrack predict --checkpoint {run} --frames {truth} --images {frames} "
-        f"--out {files.predictions}",
-        f"vatrack evaluate --run {run} --out {files.metrics} --details {files.details}",
-    ]

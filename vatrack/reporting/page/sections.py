@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from vatrack.evaluation.key_metrics import HOTA, IMAGE_AP50, VIDEO_AP50
 from vatrack.reporting.html.section import Cell, Line, Section, headings, text_style
-from vatrack.reporting.page.results import LABELS, RunResults, Shown
+from vatrack.reporting.page.results import HIDDEN, LABELS, RunResults, Shown
 from vatrack.reporting.tables import make_tables
 from vatrack.reporting.tables.page import to_section
 from vatrack.reporting.tables.runs import Run
@@ -16,6 +17,13 @@ from vatrack.reporting.tables.table import Table
 
 MOST_CARDS = 8  # runs
 MOST_ROWS = 200  # of one table; more are in its CSV file
+# What a key metric is, by the beginning of its label.
+MEANINGS = {
+    VIDEO_AP50.short: "AP of tracks at IoU 0.5",
+    IMAGE_AP50.short: "AP of single frames at IoU 0.5",
+    HOTA.short: "quality of detection and tracking, by masks",
+    HIDDEN: "mean IoU of the hidden parts (amodal minus visible mask) of detected objects",
+}
 
 
 def table_sections(
@@ -79,6 +87,15 @@ def key_table(runs: Sequence[RunResults]) -> Section | None:
         more = [name for name in names[1:] if name not in run.name]
         lines.append(Line(cells, ", ".join(more), colour=run.colour))
     return Section("Key metrics", [*heads, Cell("Why this epoch", "text")], lines, 3)
+
+
+def key_note(runs: Sequence[RunResults]) -> str:
+    """What the key metrics that the page shows are, and whether the best are marked."""
+    shown = [metric for run in runs for metric in run.key_metrics]
+    names = {metric.name.partition(",")[0] for metric in shown}
+    texts = [f"{name}: {meaning}." for name, meaning in MEANINGS.items() if name in names]
+    marked = ["The best value of all runs on a dataset is marked."]
+    return " ".join(texts + marked * any(metric.best for metric in shown))
 
 
 def _key_cell(metric: Shown | None) -> Cell:

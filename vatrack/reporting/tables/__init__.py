@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vatrack.common.files import write_text
+from vatrack.evaluation.key_metrics import key_lines
 from vatrack.reporting.tables.breakdown import breakdown_table
 from vatrack.reporting.tables.extended import TITLES as EXTENDED
 from vatrack.reporting.tables.extended import extended_tables
+from vatrack.reporting.tables.names import short_names
 from vatrack.reporting.tables.page import to_page
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table
@@ -54,23 +56,36 @@ class WrittenTables:
 
     Attributes:
         out: folder of the files.
+        runs: what the tables are of.
         tables: the paper's and the tracking tables, and those of `extended.extended_tables`.
         classes: tables by class, `videos` by video; empty where no run has details.
         unfinished: folders of runs that have no metrics yet.
     """
 
     out: Path
+    runs: tuple[Run, ...]
     tables: tuple[Table, ...]
     classes: tuple[Table, ...]
     videos: tuple[Table, ...]
     unfinished: tuple[Path, ...]
 
     def __str__(self) -> str:
-        shown = [to_markdown(table) for table in self.tables]
-        shown += [f"skipped (no metrics yet): {folder}\n" for folder in self.unfinished]
+        """The key metrics of each run, and where everything is."""
+        names = short_names(self.runs)
+        rows = [(name, run.metrics, "") for name, run in zip(names, self.runs, strict=True)]
+        return "\n".join([*key_lines(rows), "", *self._places()])
+
+    @property
+    def whole(self) -> str:
+        """All tables but those by class and by video, and where these are."""
+        return "\n".join([*map(to_markdown, self.tables), *self._places()])
+
+    def _places(self) -> list[str]:
+        lines = [f"skipped (no metrics yet): {folder}" for folder in self.unfinished]
+        lines.append(f"all tables: {self.out / PAGE} (and as .csv, .md, .tex)")
         if self.classes:
-            shown.append(f"by class and by video: {self.out}/classes_*.md, {self.out}/videos_*.md")
-        return "\n".join(shown).rstrip()
+            lines.append(f"by class and by video: {self.out}/classes_*.md, {self.out}/videos_*.md")
+        return lines
 
 
 def write_tables(
@@ -119,4 +134,4 @@ def write_tables(
         for file in (f"{name}.{ending}" for ending in ("csv", "md", "tex")):
             if file not in texts:
                 (Path(out) / file).unlink(missing_ok=True)
-    return WrittenTables(Path(out), tables, classes, videos, tuple(unfinished))
+    return WrittenTables(Path(out), tuple(found), tables, classes, videos, tuple(unfinished))

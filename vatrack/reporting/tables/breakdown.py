@@ -8,6 +8,7 @@ from typing import Literal
 
 from vatrack.reporting.tables.names import dataset_name, short_names, with_reason
 from vatrack.reporting.tables.paper import TITLES as PAPER_TITLES
+from vatrack.reporting.tables.paper import ap_name
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
 from vatrack.reporting.tables.tracking import TITLES as TRACKING_TITLES
@@ -51,7 +52,8 @@ def breakdown_table(what: Literal["class", "video"], name: str, runs: Sequence[R
             key = f"{metric} {run.key}"
             if len({other.dataset for other in runs}) > 1:
                 key += f" on {dataset_name(run.dataset)}"
-            head = (short, metric) if len(runs) > 1 else (metric, "")
+            shown = ap_name(metric, name.split("_")[0])
+            head = (short, shown) if len(runs) > 1 else (shown, "")
             columns.append(track_column(metric, key, *head) if tracking else Column(key, *head))
             across.append(f"{metric} on {run.dataset}")
     labels = list(dict.fromkeys(chain.from_iterable(own for _, own in measured)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.means import Measured, mean_rows, run_table
+from vatrack.reporting.tables.means import Measured, Part, run_table
 from vatrack.reporting.tables.names import run_row
 from vatrack.reporting.tables.paper import MEASURED, TEXTS
 from vatrack.reporting.tables.runs import Run
-from vatrack.reporting.tables.table import Column, Row, Table
+from vatrack.reporting.tables.table import Column, Table
 
 RECALLS = ("AR1", "AR10", "AR100")
 # Heading above the columns: beginning of the metrics' keys, metrics.
@@ -37,7 +37,7 @@ HIDDEN_NOTE = (
 def extended_tables(runs: Sequence[Run], *, means: bool = False) -> tuple[Table, ...]:
     """Those of `TITLES` for which some run has metrics: a row for each run that has the masks.
 
-    `means`: whether seeds are summed up (`means.mean_rows`).
+    `means`: whether seeds are summed up (`means.run_table`).
     """
     return tuple(table for name in TITLES if (table := _table(name, runs, means)).rows)
 
@@ -57,8 +57,8 @@ def _table(name: str, runs: Sequence[Run], means: bool) -> Table:
         for run in runs
         if any(key in run.metrics for key in keys)
     ]
-    rows: list[Row] = [run_row(run, MEASURED, values, "measured") for run, values in measured]
-    rows += mean_rows(measured, "", "means") if means else []
+    rows = [run_row(run, MEASURED, values, "measured") for run, values in measured]
     # No method's masks are hidden parts, which tracks do not matter to.
     of_tracks = [run for run in runs if masks in run.method.masks]
-    return run_table(name, TITLES[name], note, TEXTS, columns, rows, of_tracks)
+    parts = [Part(rows, measured)]
+    return run_table(name, TITLES[name], note, TEXTS, columns, parts, of_tracks, means=means)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 from vatrack.common.counted import counted
 from vatrack.config.run_name import seed_of, without_seed
@@ -21,19 +22,52 @@ NOTE = (
 Measured = tuple[Run, Sequence[float | None]]
 
 
-def mean_rows(measured: Sequence[Measured], source: str, block: str) -> list[Row]:
+class Part(NamedTuple):
+    """Rows of a table, and the runs with their values whose means may stand below these rows.
+
+    `source` says what the values are, where a run has several rows; else it is empty.
+    """
+
+    rows: Sequence[Row]
+    measured: Sequence[Measured] = ()
+    source: str = ""
+
+
+def run_table(
+    name: str,
+    title: str,
+    note: str,
+    texts: Mapping[str, str],
+    columns: Sequence[Column],
+    parts: Sequence[Part],
+    of_tracks: Sequence[Run],
+    *,
+    means: bool,
+) -> Table:
+    """`make_table` with a note that also explains means, and dashes of these runs for tracks.
+
+    `means`: whether runs that differ only in their seeds have rows of means.
+    """
+    rows: list[Row] = []
+    for part in parts:
+        rows += part.rows
+        if means:
+            rows += _mean_rows(part)
+    if any(row.spread for row in rows):
+        note = f"{note} {NOTE}"
+    return make_table(name, title, with_reason(note, of_tracks), texts, columns, rows)
+
+
+def _mean_rows(part: Part) -> list[Row]:
     """A row for each group of two runs or more that differ only in the seed at their labels' end.
 
     Runs with other settings are a group of their own, whose label names the seeds. Of a seed that
-    is in a group twice, the first run counts.
-
-    Args:
-        measured: runs with their values, as in the table.
-        source: what the values are, where a run has several rows; else empty.
-        block: of the rows; means compete with each other for the best value.
+    is in a group twice, the first run counts. The means of a part compete with each other for the
+    best value.
     """
+    block = f"means by {part.source}" if part.source else "means"
     groups: dict[tuple[tuple[str, ...], str], dict[int | None, Measured]] = {}
-    for run, values in measured:
+    for run, values in part.measured:
         label = without_seed(run.label)
         if label is not None:
             alike: tuple[str, ...] = (run.method, run.backbone, label, run.dataset or "")
@@ -52,26 +86,11 @@ def mean_rows(measured: Sequence[Measured], source: str, block: str) -> list[Row
             seeds = "seeds " + ", ".join(str(seed) for seed in members)
             label = f"{label}, {seeds}" if label else seeds
         run = replace(next(iter(members.values()))[0], label=label)
-        what, of = f"{source}, " if source else "", f"of {counted(number, 'seed')}"
+        what, of = f"{part.source}, " if part.source else "", f"of {counted(number, 'seed')}"
         row = run_row(run, f"{what}mean {of}", [mean for mean, _ in pairs], block)
         spread = run_row(run, f"{what}standard deviation {of}", (), block).key
         rows.append(row._replace(spread=[value for _, value in pairs], spread_key=spread))
     return rows
-
-
-def run_table(
-    name: str,
-    title: str,
-    note: str,
-    texts: Mapping[str, str],
-    columns: Sequence[Column],
-    rows: Sequence[Row],
-    of_tracks: Sequence[Run],
-) -> Table:
-    """`make_table` with a note that also explains means, and dashes of these runs for tracks."""
-    if any(row.spread for row in rows):
-        note = f"{note} {NOTE}"
-    return make_table(name, title, with_reason(note, of_tracks), texts, columns, rows)
 
 
 def _statistics(values: Sequence[float | None]) -> tuple[float | None, float | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.means import Measured, mean_rows, run_table
+from vatrack.reporting.tables.means import Measured, Part, run_table
 from vatrack.reporting.tables.names import (
     BACKBONE_NAMES,
     METHOD_NAMES,
@@ -44,7 +44,7 @@ def paper_table(
 
     Below a run stands how far it is from the published metrics, only where dataset, backbone and
     method are the same. The best are marked among the runs on one dataset. `means`: whether seeds
-    are summed up (`means.mean_rows`).
+    are summed up (`means.run_table`).
     """
     level, mask_type = name.split("_")
     theirs = {
@@ -62,21 +62,23 @@ def paper_table(
             differences = [None if ours is None else ours - other for ours, other in pairs]
             rows.append(run_row(run, DIFFERENCE, differences, "measured", signed=True))
         measured.append((run, values))
-    rows += mean_rows(measured, "", "means") if means else []
+    quoted: list[Row] = []
     for method, metrics in theirs.items():
         key = method.value, published.backbone.value, "", published.dataset, PUBLISHED
         backbone, dataset = BACKBONE_NAMES[published.backbone], dataset_name(published.dataset)
         names = METHOD_NAMES[method], backbone, dataset, PUBLISHED
-        rows.append(
-            Row(key, names, [metrics[column] for column in COLUMNS], PUBLISHED, quoted=True)
-        )
-    columns = [
-        Column(key, f"v{key}" if level == "video" and key.startswith("AP") else key)
-        for key in COLUMNS
-    ]
+        values = [metrics[column] for column in COLUMNS]
+        quoted.append(Row(key, names, values, PUBLISHED, quoted=True))
+    columns = [Column(key, ap_name(key, level)) for key in COLUMNS]
     note = _note(columns[0].name, shown, published)
     of_tracks = shown if level == "video" else ()
-    return run_table(name, TITLES[name], note, TEXTS, columns, rows, of_tracks)
+    parts = [Part(rows, measured), Part(quoted)]
+    return run_table(name, TITLES[name], note, TEXTS, columns, parts, of_tracks, means=means)
+
+
+def ap_name(metric: str, level: str) -> str:
+    """What readers see above a column of an AP: that of whole tracks is vAP in the paper."""
+    return f"v{metric}" if level == "video" and metric.startswith("AP") else metric
 
 
 def _obstacle(run: Run, published: Published) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.value_files import read_json
-from vatrack.config import Backbone, Method, load_run_config
+from vatrack.common.value_files import read_json, read_yaml
+from vatrack.config import Backbone, Method, RunConfig, load_run_config, parse_config
 from vatrack.data.known_forms import METRICS, wants
 from vatrack.reporting.checks import Metrics, check_metrics
 from vatrack.reporting.details import Details, check_details, read_details
+from vatrack.reporting.noted import Noted, read_noted
 from vatrack.reporting.tables.sources import Source, find_runs, parse_key, run_key
 from vatrack.runs.fingerprint import without_seed_hash
 from vatrack.runs.folder import RunFolder
@@ -31,8 +33,8 @@ class Run:
     None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`);
     metrics and details of masks that the method does not predict are left out (see `predicts`);
     `folder` is the run's, where it was found by it. Where its config can be read, `settings` is
-    their fingerprint without the seed (`without_seed_hash`), and `seed` the seed; else they are
-    empty and None.
+    the fingerprint without the seed (`without_seed_hash`) of the settings that led to the metrics,
+    and `seed` the seed; else they are empty and None. `noted`: of the evaluation.
     """
 
     method: Method
@@ -44,6 +46,7 @@ class Run:
     folder: Path | None = None
     settings: str = ""
     seed: int | None = None
+    noted: Noted = field(default_factory=Noted)
 
     @property
     def key(self) -> str:
@@ -99,7 +102,22 @@ def read_runs(
     methods, backbones = list(Method), list(Backbone)
     sources.sort(key=lambda own: (methods.index(own.method), backbones.index(own.backbone)))
     sources.sort(key=lambda own: datasets.index(own.dataset))
-    return [_read(source) for source in sources], unfinished
+    runs = [_read(source) for source in sources]
+    _warn_of_others(runs)
+    return runs, unfinished
+
+
+def _warn_of_others(runs: Sequence[Run]) -> None:
+    """Warns of runs that were evaluated otherwise than the first one on their dataset."""
+    first: dict[str | None, Run] = {}
+    for run in runs:
+        other = first.setdefault(run.dataset, run) if run.folder else run
+        if what := run.noted.differing(other.noted):
+            warnings.warn(
+                f"{run.folder}: evaluated with another {' and '.join(what)} than {other.folder}, "
+                "so their metrics cannot be compared; evaluate both again",
+                stacklevel=2,
+            )
 
 
 def _labelled(sources: list[Source]) -> list[Source]:
@@ -169,6 +187,7 @@ def _read(source: Source) -> Run:
         source.folder,
         settings,
         seed,
+        read_noted(RunFolder(source.folder)) if source.folder else Noted(),
     )
 
 
@@ -185,12 +204,27 @@ def predicts(method: Method, key: str) -> bool:
 
 
 def _settings(folder: Path) -> tuple[str, int | None]:
-    """Fingerprint without the seed, and the seed; nothing where the config cannot be read."""
+    """Fingerprint without the seed, and the seed; nothing where the config cannot be read.
+
+    What stands beside predictions and metrics is newer than the config of the training.
+    """
+    run = RunFolder(folder)
     try:
-        config = load_run_config(RunFolder(folder).config)
+        values = load_run_config(run.config).model_dump(mode="json")
+        predicted = _mapping(read_yaml(run.inference) if run.inference.is_file() else None)
+        evaluated = _mapping(read_yaml(run.evaluation) if run.evaluation.is_file() else None)
+        for section in ("inference", "input", "compute"):
+            values[section] |= _mapping(predicted.get(section))
+        known = values["evaluation"]
+        known |= {key: value for key, value in evaluated.items() if key in known}
+        config = parse_config(values, str(folder), RunConfig)
     except InputError:
         return "", None
     return without_seed_hash(config), config.seed
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 @wants(path=METRICS)

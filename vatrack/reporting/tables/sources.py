@@ -11,6 +11,7 @@ from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
 from vatrack.config import Backbone, Method
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import next_step
 
 A_RUN = (
     "METHOD/BACKBONE[:LABEL]=metrics.json, or a run folder or results folder (also LABEL=FOLDER)"
@@ -76,10 +77,13 @@ def _in_folder(text: str, folder: Path, label: str) -> tuple[list[Source], list[
     ]
     finished = [run for run in runs if RunFolder(run).metrics.is_file()]
     if not finished:
+        if not runs and RunFolder(folder).config.is_file() and not (folder / "runs").is_dir():
+            raise InputError(f"--run {text}: {next_step(folder, 'metrics')}")
         where = (
             f"no metrics.json in it or in run folders below ({folder}/runs/* or {folder}/*/runs/*)"
         )
-        raise InputError(f"--run {text}: {where}; evaluate the runs first")
+        fix = f"{runs[0]} {next_step(runs[0], 'metrics')}" if runs else "evaluate the runs first"
+        raise InputError(f"--run {text}: {where}; {fix}")
     sources = [_source_of(text, run, "") for run in finished]
     if label:
         sources = [

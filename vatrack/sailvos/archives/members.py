@@ -13,6 +13,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -23,7 +24,7 @@ import zstandard
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.sailvos.archives.volumes import CHUNK, Archive
+from vatrack.sailvos.archives.volumes import CHUNK, Archive, Joined, following
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "gz": lambda raw: gzip.GzipFile(fileobj=raw),
@@ -37,6 +38,8 @@ _LONGEST_END = 1 << 24
 # tarfile reads long names in one go; one that claims more bytes than this is damaged or hostile.
 _LONGEST_HEADER = 1 << 26
 _NAME_TYPES = (*tarfile.GNU_TYPES[:2], tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+# What tarfile says of one that has no end; other libraries raise an EOFError.
+_CUT_OFF = ("empty file", "unexpected end of data", "truncated header", "the end mark is missing")
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError),
     # What the libraries let through where a header makes no sense; zipfile's of passwords.
@@ -86,9 +89,25 @@ def read_members(archive: Archive, advance: Callable[[int], None]) -> Iterator[M
         InputError: the archive is cut off or damaged, or a tar has more than zeros behind its end.
     """
     read = _zip_members if archive.form == "zip" else _tar_members
+    return _named_members(archive, read(archive, advance))
+
+
+def check_headers(archive: Archive) -> None:
+    """Follows a plain tar to its end from header to header, which takes moments.
+
+    Raises:
+        InputError: it is cut off, or a header is damaged.
+    """
+    with closing(Joined(archive.volumes)) as whole:
+        for _ in _named_members(archive, _members_of(archive, whole, "r:")):
+            pass
+
+
+def _named_members(archive: Archive, members: Iterator[Member]) -> Iterator[Member]:
+    """The members, with errors that name the archive and the place."""
     place = "before its first member"
     try:
-        for member in read(archive, advance):
+        for member in members:
             yield member
             place = f"after {member.info.name!r}"
     except _DAMAGE as error:
@@ -99,11 +118,16 @@ def _tar_members(archive: Archive, advance: Callable[[int], None]) -> Iterator[M
     blocks: Iterator[bytes] = chain.from_iterable(v.blocks(advance) for v in archive.volumes)
     if archive.form in _DECOMPRESSORS:
         blocks = filter(None, _decompressed(blocks, _DECOMPRESSORS[archive.form]))
-    raw = _READERS.get(archive.form, lambda raw: raw)(_Joined(blocks))
+    raw = _READERS.get(archive.form, lambda raw: raw)(_Stream(blocks))
+    yield from _members_of(archive, raw, "r|")
+
+
+def _members_of(archive: Archive, raw: Any, mode: str) -> Iterator[Member]:
+    """Those of an unpacked tar."""
     # Volumes that are tars of their own each have an end mark, which ignore_zeros passes over.
-    tar: Any = tarfile.open(  # noqa: SIM115
+    tar: Any = tarfile.open(  # type: ignore[call-overload]  # noqa: SIM115
         fileobj=raw,
-        mode="r|",
+        mode=mode,
         bufsize=1 << 16,
         tarinfo=_StrictInfo,
         ignore_zeros=True,
@@ -149,11 +173,16 @@ def _named(error: Exception, archive: Archive, place: str) -> Exception:
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return error
     last = archive.volumes[-1].path
-    more = f", and check that no volume after {last.name} is missing"
+    if last != archive.path and (isinstance(error, EOFError) or str(error) in _CUT_OFF):
+        after = following(last)
+        fix = "list it" if after.exists() else f"download it, or {last.name} again"
+        return InputError(
+            f"{after}: is missing: {archive.path} does not end with {last.name}, which breaks off "
+            f"{place} ({error}); {fix}, too"
+        )
     return InputError(
         f"{archive.path}: damaged, truncated or not supported {place} "
-        f"({error or type(error).__name__}); download it again"
-        f"{more if last != archive.path else ' or repack it'}"
+        f"({error or type(error).__name__}); download it again or repack it"
     )
 
 
@@ -172,7 +201,7 @@ def _decompressed(blocks: Iterator[bytes], start: Callable[[], Any]) -> Iterator
         raise EOFError("the compressed data has no end")
 
 
-class _Joined:
+class _Stream:
     """Blocks of bytes as one stream; an empty block would be its end."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, count, product
 from pathlib import Path
 from string import ascii_lowercase
+from typing import BinaryIO
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
@@ -93,14 +94,64 @@ class Archive:
 
     @property
     def shows_damage_late(self) -> bool:
-        """Whether its only checksum comes after the data, as in a compressed tar."""
-        return self.form not in ("tar", "zip") and not all(v.sha256 for v in self.volumes)
+        """Whether its only checksum comes after the data, as in a compressed tar, or its last
+        volume may be missing, which checksums of the others do not tell."""
+        known = len(self.volumes) == 1 and self.volumes[0].sha256
+        return self.form not in ("tar", "zip") and not known
 
     @property
     def bytes_to_read(self) -> int:
         """Once for what it holds, and once more before that for checksums."""
         hashed = sum(volume.size for volume in self.volumes if volume.sha256)
         return self.size + hashed + self.size * self.shows_damage_late
+
+
+class Joined:
+    """The volumes of an archive as one file, in which only some places are read."""
+
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        self._volumes, self._at = volumes, 0
+        self._file: BinaryIO = volumes[0].path.open("rb")  # the one that was read last
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._file.close()
+
+    def tell(self) -> int:
+        """The place, in bytes from the beginning."""
+        return self._at
+
+    def seek(self, offset: int) -> int:
+        """Goes to a place, which may be behind the end."""
+        self._at = offset
+        return offset
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or fewer at the end."""
+        pieces, start = [], 0
+        for volume in self._volumes:
+            if size and start <= self._at < start + volume.size:
+                if self._file.name != str(volume.path):
+                    self._file.close()
+                    self._file = volume.path.open("rb")
+                self._file.seek(self._at - start)
+                pieces.append(self._file.read(min(size, volume.size - self._at + start)))
+                self._at, size = self._at + len(pieces[-1]), size - len(pieces[-1])
+            start += volume.size
+        return b"".join(pieces)
+
+
+def following(volume: Path) -> Path:
+    """The path of the volume that comes after this one."""
+    found = _VOLUME.fullmatch(volume.name)
+    assert found
+    number = found[3]
+    if number.isdigit():
+        return volume.with_name(f"{found[1]}{found[2]}{int(number) + 1:0{len(number)}}")
+    stem = number.rstrip("zZ")  # az is followed by ba
+    letters = stem[:-1] + chr(ord(stem[-1]) + 1) if stem else ""
+    a = "a" if number.islower() else "A"
+    return volume.with_name(f"{found[1]}{found[2]}{letters.ljust(len(number), a)}")
 
 
 def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
