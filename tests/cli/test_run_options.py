@@ -183,7 +183,7 @@ def test_a_run_among_results_needs_no_other_option(
 
 
 def test_predictions_of_a_run_lack_no_mask_type_of_its_method(
-    vatrack, inside: RunFolder, truth: tuple[object, ...], tmp_path: Path
+    vatrack, inside: RunFolder, truth: tuple[Path, ...], tmp_path: Path
 ) -> None:
     """The run's method has both masks, so predictions with one alone are damaged."""
     both = package.evaluate(truth[1], inside.predictions)
