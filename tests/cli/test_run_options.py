@@ -283,6 +283,18 @@ def test_a_training_says_what_it_lacks(vatrack, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_options_of_slurm_need_slurm(vatrack, tmp_path: Path) -> None:
+    """The training would begin on the login node."""
+    (tmp_path / "c.yaml").write_text("training: {random_start: true}\n")
+    words = ["--config", tmp_path / "c.yaml", "--annotations", tmp_path, "--images", tmp_path]
+    options = ["--partition", "gpu", "--account", "me"]
+    code, _, errors = vatrack("launch", *words, "--out", tmp_path / "run", *options)
+    assert code == 2
+    assert "--partition: has no effect, because launcher.cluster is local; add --set" in errors
+    assert "or remove --partition and --account" in errors
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_setting_found_wrong_later_is_told_with_its_file(vatrack, tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text("methods: [vatrack]\nbackbones: [resnet50]\n")
