@@ -65,7 +65,7 @@ def test_an_interrupt_reaches_the_jobs_once(
     call = begun(handled(tmp_path, work), tmp_path, "iteration 3/8")
     send(call.pid, signal.SIGINT)
     assert call.stdout is not None
-    before = []
+    before: list[str] = []
     while not before or "stopping" not in before[-1]:
         before.append(call.stdout.readline())
     os.kill(call.pid, signal.SIGINT)
