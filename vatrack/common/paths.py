@@ -6,6 +6,7 @@ called `errors.BROKEN_LINK` where it is needed.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,16 @@ def refuse_special(path: Path) -> None:
             f"{path}: is a device or pipe, which cannot be written whole or not at all; choose a "
             "file for the output"
         )
+
+
+def exists(path: Path) -> bool:
+    """`Path.exists`, which also takes a name that is too long for any file."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def seen(look: Callable[[], bool]) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from vatrack.common.errors import BROKEN_LINK, InputError
+from vatrack.common.paths import exists
 
 AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
@@ -75,8 +76,8 @@ def no_such(path: Path | str, kind: str) -> str:
         kind: "folder", or else what file is wanted: "file", "frame", "checkpoint".
     """
     path = Path(path)
-    if not path.exists():
-        return BROKEN_LINK if path.is_symlink() else f"no such {kind}"
+    if not exists(path):
+        return BROKEN_LINK if os.path.islink(path) else f"no such {kind}"
     found = "folder" if path.is_dir() else "file" if kind == "folder" else "pipe or a device"
     return f"is a {found}, not a {kind}"
 

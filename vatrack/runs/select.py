@@ -93,8 +93,8 @@ class Selection:
             chosen = "  chosen" if epoch == self.epoch else ""
             lines.append(f"{epoch:>5}  {shown:>{width}}{chosen}")
         if len(self.candidates) > SHOWN:
-            sort = "higher" if lowest_is_best(self.metric) else "lower"
-            lines.append(f"{'...':>5}  {len(self.candidates) - SHOWN} more with {sort} values")
+            rest = "higher values" if lowest_is_best(self.metric) else "lower values"
+            lines.append(f"{'...':>5}  {len(self.candidates) - SHOWN} more with {rest}")
         return "\n".join(lines)
 
 

@@ -3,7 +3,6 @@ stream."""
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 import re
@@ -19,6 +18,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
 from vatrack.common.images import ENDINGS, SUFFIXES, is_frame
 from vatrack.common.numbers_in_names import natural
+from vatrack.common.paths import exists
 from vatrack.common.run_files import CONFIG_FILE, METRICS_LOG_FILE
 from vatrack.common.text_files import no_such, read_text
 
@@ -107,13 +107,7 @@ def _sources(word: Word) -> list[Source]:
     if not word:
         raise InputError("a source is empty (''); give a video file, or a folder of frames")
     path = Path(word)
-    try:
-        found = path.exists()
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        found = False
-    if not found:
+    if not exists(path):
         if word.isdecimal():
             return [_camera(int(word))]
         if glob.has_magic(word):

@@ -25,20 +25,10 @@ from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
 from .jobs import CutJobs, Shards
-from .names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES
+from .names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES, trunk, variant
 
 # Of a rendered set: what one process does with so many takes no longer than to start two.
 SMALL_FRAMES = 1000
-
-
-def variant(run: RunConfig) -> str:
-    """What follows method and backbone in the run's name."""
-    return run.name.removeprefix(RUN.format(method=run.method, backbone=run.backbone, variant=""))
-
-
-def _trunk(folder: str) -> tuple[str, ...]:
-    """Method and backbone of a run's folder."""
-    return tuple(RunFolder(folder).name or ())[:2]
 
 
 class Plan:
@@ -283,8 +273,8 @@ class Plan:
         beside = [run for run in named_runs(Path(self.root) / "runs") if run.measured]
         found = dict.fromkeys([*own, *(str(run.path) for run in beside)])
         # Variants of one method next to each other, whichever the config has now.
-        order = {name: number for number, name in enumerate(dict.fromkeys(map(_trunk, found)))}
-        return sorted(found, key=lambda folder: (order[_trunk(folder)], natural(folder)))
+        order = {name: number for number, name in enumerate(dict.fromkeys(map(trunk, found)))}
+        return sorted(found, key=lambda folder: (order[trunk(folder)], natural(folder)))
 
     @property
     def mean_option(self) -> str:
