@@ -50,6 +50,7 @@ class LogHandler(LogHandlerBase):
         self._stages = Stages(time.monotonic())
         self._before: list[str] = []  # what was said before it was clear that jobs will run
         self._runs = self._interrupted = self._ending = self._nothing = self._closed = False
+        self._tables = 0
         self._log: str | None = None
         self._closing: Any = None
         self._status = ""
@@ -93,12 +94,21 @@ class LogHandler(LogHandlerBase):
                 and (mistake := explained(record.getMessage(), sys.argv[1:]))
             ):
                 self._write([mistake], sys.stderr)
+            elif self._is_first_table(record):
+                pass
             elif self._plain:
                 self._snakemakes_own().handle(record)
             else:
                 self._take(record, getattr(record, "event", None))
         except Exception:
             self.handleError(record)
+
+    def _is_first_table(self, record: LogRecord) -> bool:
+        """Whether this is the table of jobs that a dry run shows once more at its end."""
+        if not self.common_settings.dryrun or getattr(record, "event", None) != LogEvent.RUN_INFO:
+            return False
+        self._tables += 1
+        return self._tables == 1
 
     def _snakemakes_own(self) -> Handler:
         if self._delegate is None:

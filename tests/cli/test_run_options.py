@@ -305,7 +305,7 @@ def test_a_setting_found_wrong_later_is_told_with_its_file(vatrack, tmp_path: Pa
         assert errors.startswith(f"vatrack: error: {config}: training.weights: frozen_stages 1 ")
     code, _, errors = vatrack("fetch-weights", "--config", config, "--set", "seed=1")
     assert code == 2
-    assert f"{config} with --set seed=1: training.weights: has no file for resnet50" in errors
+    assert f"{config} with --set seed=1: training.weights: frozen_stages 1 " in errors
     code, _, errors = vatrack(
         "import-checkpoint",
         "x.pth",

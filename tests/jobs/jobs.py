@@ -1,5 +1,6 @@
 """Functions that tests run in jobs: importable by name in a fresh process."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -19,6 +20,11 @@ def report(word: str) -> str:
 
 def bad_input() -> str:
     raise InputError("train.json: cut off; fetch it again")
+
+
+def fill_the_disk(path: Path) -> str:
+    print("training")
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
 
 def bad_setting() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -45,6 +46,17 @@ def test_bad_input_arrives_as_bad_input(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:  # so that the config's file can be named
         run(jobs.bad_setting, (), tmp_path / "setting")
     assert caught.value.key == "training.epochs"
+
+
+@pytest.mark.parametrize("cluster", ["local", "debug"])
+def test_a_full_disk_arrives_without_a_traceback(tmp_path: Path, cluster: str) -> None:
+    shown = io.StringIO()
+    launcher = LauncherConfig(cluster=cluster)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        run_in_job(jobs.fill_the_disk, (tmp_path / "a.pt",), launcher, tmp_path, stream=shown)
+    assert caught.value.errno == errno.ENOSPC, "the command line knows the fix"
+    assert caught.value.filename == str(tmp_path / "a.pt")
+    assert "Traceback" not in shown.getvalue()
 
 
 def test_a_job_that_found_its_input_bad_is_not_asked_again(

@@ -78,8 +78,8 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
     [
         (
             None,
-            r"training\.weights: has no file for resnet18, resnet50; "
-            r"set it to \{BACKBONE: FILE\}",
+            r"training\.weights: frozen_stages 1 and norm batch need pretrained weights, but none "
+            r"are given for resnet18; set training\.weights to a file",
         ),
         ({"resnet50": "mine.pth"}, r"mine\.pth: no such file, and no address .* ends in mine\.pth"),
     ],
@@ -87,6 +87,12 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
 def test_what_cannot_be_downloaded(weights: Any, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=complaint):
         fetch_weights(config_of(published(tmp_path, **CONTENT), weights))
+
+
+def test_trainings_that_need_no_weights_have_nothing_to_download() -> None:
+    config = parse_config({"training": {"random_start": True}}, "test", Config)
+    told = "nothing to download: the config names no weights, and its trainings need none"
+    assert str(fetch_weights(config)) == told
 
 
 def test_own_files_need_no_address(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from vatrack.common.errors import ConfigError, InputError
 from workflow.lib.call import (
     check_cluster,
     check_results,
+    command_for,
     layered_config,
     shell_prefix,
     stopping,
@@ -23,6 +24,13 @@ def files(folder: Path, **texts: str) -> list[Path]:
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text)
     return paths
+
+
+def test_the_command_for_a_target_has_the_config_of_the_call() -> None:
+    assert command_for("clips", [], []) == "snakemake clips --cores 2"
+    told = command_for("clips", ["my own.yaml"], ["methods=[qdtrack]"])
+    config = "--configfile 'my own.yaml' --config 'methods=[qdtrack]'"
+    assert told == f"snakemake clips --cores 2 {config}"
 
 
 def test_files_and_overrides_are_layers(tmp_path: Path) -> None:

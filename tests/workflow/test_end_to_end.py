@@ -29,6 +29,7 @@ DATA_STAGES = [
     "clips",
     "convert",
 ]
+RUN_FOLDER = "runs/vatrack__resnet18"
 SHOWN = ["overlay", "views", "tables", "figures", "provenance", "report"]
 RUN_STAGES = ["train", "select", "predict", "evaluate", *SHOWN]
 CUTS = {"cut_scores": 1, "cut_sheet": 1}
@@ -266,14 +267,26 @@ def test_a_forced_stage_takes_only_its_dependents_along(finished: Workflow, tmp_
     assert copy.plan(tables) == {}
 
 
-def test_a_lost_file_is_made_again(finished: Workflow) -> None:
+@pytest.mark.parametrize(
+    ("lost", "again"),
+    [
+        (f"{RUN_FOLDER}/overlay.png", {"overlay": 1, "provenance": 1, "report": 1}),
+        (f"{RUN_FOLDER}/best.json", AFTER_PREDICTION | {"select": 1}),
+        (f"{RUN_FOLDER}/best.pt", AFTER_PREDICTION | {"select": 1}),
+        (f"{RUN_FOLDER}/predictions.jsonl.gz", AFTER_PREDICTION),
+        (f"{RUN_FOLDER}/metrics.json", AFTER_EVALUATION),
+        (f"{RUN_FOLDER}/details.json", AFTER_EVALUATION),
+        ("clips", {}),  # they would take the trainings along; the summary says how to rebuild them
+    ],
+)
+def test_a_lost_result_is_made_again(finished: Workflow, lost: str, again: dict[str, int]) -> None:
     assert finished.plan("results/tiny/tables/tables.html") == {}
-    overlay = finished.results / "runs/vatrack__resnet18/overlay.png"
-    hidden = overlay.rename(overlay.with_suffix(".hidden"))
+    path = finished.results / lost
+    hidden = path.rename(path.with_name(f".hidden_{path.name}"))
     try:
-        assert finished.plan() == {"overlay": 1, "provenance": 1, "report": 1}
+        assert finished.plan() == again
     finally:
-        hidden.rename(overlay)
+        hidden.rename(path)
 
 
 @pytest.fixture

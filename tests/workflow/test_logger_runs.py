@@ -70,6 +70,7 @@ def test_a_small_run_on_a_terminal(tmp_path: Path) -> None:
 def test_what_asks_for_snakemakes_own_output_gets_it(tmp_path: Path) -> None:
     dry = run(tmp_path, "true", "-n")
     assert "This was a dry-run" in dry.stdout and "training vatrack" in dry.stdout
+    assert dry.stdout.count("Job stats:") == 1, "the table of jobs once, at the end"
     ended = run(tmp_path, "true", "-p")
     assert ended.returncode == 0
     assert "4 of 5 steps" in ended.stderr or "5 of 5 steps" in ended.stderr

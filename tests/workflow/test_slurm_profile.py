@@ -43,6 +43,7 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
         rf"Using profiles? .*{profile}", ended.stderr
     )  # its path, or its name where it was linked
     assert re.search(r"train +8\n", ended.stdout + ended.stderr)
+    assert "never awaited" not in ended.stderr
 
 
 def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

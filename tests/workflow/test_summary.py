@@ -53,6 +53,15 @@ def test_without_runs_only_the_places() -> None:
     assert summary() == ["tables: r/tables", "report: r/report.html"]
 
 
+def test_lost_clips_are_named_with_the_command_that_rebuilds_them(tmp_path: Path) -> None:
+    told = closing_summary([], "r/report.html", "r/tables", f"{tmp_path}/clips", "snakemake clips")
+    assert told.splitlines()[-1] == (
+        f"{tmp_path}/clips: no such folder; rebuild the clips: snakemake clips"
+    )
+    there = closing_summary([], "r/report.html", "r/tables", str(tmp_path), "snakemake clips")
+    assert there.splitlines() == summary()
+
+
 @pytest.mark.parametrize("text", [None, "", "{", "{}", "[]", "3", "null", '{"epoch": 7}'])
 def test_a_dash_for_a_choice_that_cannot_be_read(tmp_path: Path, text: str | None) -> None:
     folder = run(tmp_path)

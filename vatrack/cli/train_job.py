@@ -31,6 +31,7 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobRes
     Raises:
         InputError: the training found its input bad, the launcher's settings contradict the
             training's, or a job with other settings still trains into this folder.
+        OSError: the disk is full, or the like.
         JobFailed: the job failed, was cancelled or was lost.
     """
     if run.compute.device == "cuda" and run.launcher.gpus == 0:

@@ -150,6 +150,11 @@ def _has_no_folder() -> bool:
     return False
 
 
+def has_fix(error: OSError) -> bool:
+    """Whether `with_fix` knows what to do about it."""
+    return error.errno in _FIXES
+
+
 def is_of_path(error: OSError) -> bool:
     """Whether a path leads nowhere, or to what may not be read or written: bad input, and no
     failure of the machine."""

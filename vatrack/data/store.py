@@ -118,6 +118,11 @@ def require_annotations(source: Path) -> None:
         InputError: it is missing, a folder, a pipe or a device.
     """
     if not source.exists():
+        if (source.parents[1] / source.name).is_file():  # train/ where the folder above is wanted
+            raise InputError(
+                f"{source}: {no_such(source, 'file')}; give the folder with train/ and valid/: "
+                f"{source.parents[2]}"
+            )
         raise InputError(
             f"{source}: {no_such(source, 'file')}; create it with `vatrack convert` (own data: "
             "`vatrack prepare`)"

@@ -64,6 +64,7 @@ def run_in_job(
 
     Raises:
         InputError: raised by the function, with its message; or a job with another key is not over.
+        OSError: raised by the function, as of a full disk.
         JobFailed: anything else that kept the job from returning.
         SystemExit: after a signal.
     """
@@ -93,7 +94,7 @@ def run_in_job(
             sys.exit(128 + int(signals.number or signal.SIGINT))
     try:
         first = result(job or known.job(), files)
-    except (InputError, JobFailed):
+    except (InputError, JobFailed, OSError):
         if isinstance(job, LocalJob):
             _see_off(job)
         # Whoever comes next may start another one, on another machine, too.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import ConfigError, InputError, paths_are_input
+from vatrack.common.errors import ConfigError, InputError, has_fix, paths_are_input
 from vatrack.common.gpus import VISIBLE, Gpu, hold
 from vatrack.common.locks import try_locked
 from vatrack.config import LauncherConfig
@@ -34,18 +34,18 @@ WARNING_SECONDS = 30
 class JobResult:
     """What one process of a job leaves behind."""
 
-    outcome: str  # "done" or "bad input"
+    outcome: str  # "done", "bad input", or "failed" for a reason that has a fix (a full disk)
     text: str  # the summary, or the message
     # The file that tells that the work is complete, to be written again where it is missing.
     product: str | None = None
-    error: InputError | None = None  # what the message is of; older versions leave none
+    error: InputError | OSError | None = None  # of the message; older versions leave none
 
     def __str__(self) -> str:
         return self.text
 
     def check(self) -> None:
-        """Raises the error of a job that found its input bad."""
-        if self.outcome == "bad input":
+        """Raises the error of a job that found its input bad, or the disk full."""
+        if self.outcome != "done":
             raise self.error or InputError(self.text)
 
 
@@ -60,8 +60,7 @@ class JobCall:
         arguments: picklable.
         processes: how many run this call side by side, on all machines together.
         product: a file that the function writes last. Where it is newer than this object, a job
-            that runs once more (its node died, or it was queued again, before its result was
-            written) has nothing left to do.
+            that runs once more (queued again before its result was written) has nothing left to do.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class JobCall:
         self._visible = ",".join(gpu.name for gpu in gpus) if gpus else os.environ.get(VISIBLE)
 
     def __call__(self) -> JobResult:
-        """Bad input is a result, not a failure: its message must arrive without a traceback."""
+        """Bad input is a result, and so is a full disk: no traceback comes before the message."""
         if "SUBMITIT_EXECUTOR" not in os.environ:
             return self._call()
         folder = self._prepare()
@@ -101,12 +100,13 @@ class JobCall:
         try:
             with paths_are_input():
                 text = self.function(*self.arguments)
-        except InputError as error:
-            if self.processes > 1:
-                # The others wait for this one. What started them ends them only when this one
-                # fails.
+        except (InputError, OSError) as error:
+            if isinstance(error, OSError) and not has_fix(error):
+                raise
+            if self.processes > 1:  # they wait for this one, and are ended only if it fails
                 atexit.register(_exit_failed)
-            return JobResult("bad input", str(error), error=error)
+            outcome = "failed" if isinstance(error, OSError) else "bad input"
+            return JobResult(outcome, str(error), error=error)
         return JobResult("done", text, self._read_product())
 
     def _read_product(self) -> str | None:

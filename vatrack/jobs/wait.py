@@ -145,6 +145,7 @@ def result(job: Job, files: Files) -> JobResult:
 
     Raises:
         InputError: the job found its input bad.
+        OSError: the system kept it from its work for a reason that has a fix, such as a full disk.
         JobFailed: anything else that kept the job from returning.
     """
     deadline = time.monotonic() + (RESULT_SECONDS if isinstance(job, SlurmJob) else 0)

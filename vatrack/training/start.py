@@ -135,10 +135,9 @@ def alone_in(out: Path) -> Iterator[None]:
 
         with locked(lock, wait):
             lock.truncate(0)
-            lock.write(
-                f"{socket.gethostname()}, process {os.getpid()}, SLURM job "
-                f"{os.environ.get('SLURM_JOB_ID', 'none')}\n"
-            )
+            job = os.environ.get("SLURM_JOB_ID")
+            place = f"{socket.gethostname()}, process {os.getpid()}"
+            lock.write(f"{place}, SLURM job {job}\n" if job else f"{place}\n")
             lock.flush()
             yield
 

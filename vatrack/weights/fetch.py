@@ -15,6 +15,8 @@ from vatrack.config.training import HASH_DIGITS, HASHED_NAME, TrainingConfig
 if TYPE_CHECKING:
     from vatrack.common.download import Fetched
 
+NOTHING = "nothing to download: the config names no weights, and its trainings need none"
+
 
 @dataclass(frozen=True)
 class FetchedWeights:
@@ -34,7 +36,7 @@ class FetchedWeights:
             f"{path.name})"
             for path in self.own
         ]
-        return "\n".join([*map(str, self.files), *kept])
+        return "\n".join([*map(str, self.files), *kept]) or NOTHING
 
 
 def require_start(run: RunConfig) -> None:
@@ -68,8 +70,8 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
         tries, wait: see `vatrack.common.download.fetch`.
 
     Raises:
-        InputError: the config names no file, or one that is missing and has no address; or the
-            download failed.
+        InputError: the config names no file although a training needs one, or one that is missing
+            and has no address; or the download failed.
     """
     # Here: who only asks whether a training can start needs no library for the network.
     from vatrack.common.download import fetch
@@ -77,10 +79,9 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
     training = config.training
     named = {path: None for each in config.backbones if (path := config.start_file(each))}
     if not named:
-        raise ConfigError(
-            "training.weights",
-            f"has no file for {', '.join(config.backbones)}; set it to {{BACKBONE: FILE}}",
-        )
+        for run in config.runs():
+            run.check_start()
+        return FetchedWeights(())
     addresses = {path: address(path, training) for path in named}
     for path, url in addresses.items():
         if url is None and not path.is_file():

@@ -54,6 +54,19 @@ def shell_prefix() -> str:
     return f"set -euo pipefail; export PATH={folder}:$PATH; "
 
 
+def command_for(target: str, files: Sequence[Path | str], entries: Sequence[str]) -> str:
+    """The command that makes one target with the config of this call.
+
+    Example:
+        >>> command_for("clips", ["mine.yaml"], [])
+        'snakemake clips --cores 2 --configfile mine.yaml'
+    """
+    words = ["snakemake", target, "--cores", "2"]
+    for option, values in (("--configfile", files), ("--config", entries)):
+        words += [option, *map(str, values)] if values else []
+    return shlex.join(words)
+
+
 def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The config of one call of Snakemake, as plain values.
 

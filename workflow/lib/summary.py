@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.evaluation.key_metrics import key_lines
@@ -12,12 +13,17 @@ from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.select import read_selection
 
 
-def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
+def closing_summary(
+    runs: Iterable[str], report: str, tables: str, clips: str = "", rebuild: str = ""
+) -> str:
     """What a run of the workflow made, in a few lines.
 
     Args:
         runs: folders of runs; one without metrics has no line.
         report, tables: where these are.
+        clips: the folder of all clips, if the workflow makes one. Snakemake does not make it again
+            for results that are there, but commands such as `vatrack track` read it.
+        rebuild: the command that does.
     """
     folders = [RunFolder(run) for run in runs]
     lines = key_lines([_row(folder) for folder in folders if folder.metrics.is_file()])
@@ -25,6 +31,8 @@ def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
         lines[1] += "   epoch"
         lines.append("")
     lines += [f"{what}: {path}" for what, path in (("tables", tables), ("report", report))]
+    if clips and not Path(clips).is_dir():
+        lines += ["", f"{clips}: no such folder; rebuild the clips: {rebuild}"]
     return "\n".join(lines)
 
 
