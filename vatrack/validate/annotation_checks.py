@@ -148,7 +148,12 @@ ANNOTATION_CHECKS: dict[str, Check] = {
     ),
     "box-outside": Check("error", "box", "[extends|extend] beyond [its|their] image", _MAKE),
     "visible-outside": Check(
-        "error", "visible mask", "[extends|extend] beyond the amodal [mask|masks]", _MAKE
+        "error",
+        "visible mask",
+        "[extends|extend] beyond the amodal [mask|masks]",
+        "correct [it|them], or download or regenerate the annotations; if it is a few pixels of "
+        "your own masks, unite both with `vatrack import-dataset --from coco-amodal`, or accept it "
+        "with `dataset.validation.accept: [visible-outside]`",
     ),
     "rate-wrong": Check(
         "error", "occlusion rate", "[differs|differ] from 1 - visible / amodal area", _MAKE

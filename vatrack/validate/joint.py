@@ -142,7 +142,7 @@ def _check_items(data: JointFile, compare: bool, findings: Findings) -> None:
             first.setdefault((section, name, near), place_of(section, value))
         if section == "annotations":
             for fault in _mask_faults(value, types, sizes, compare):
-                findings.add(fault.finding, data.path, fault.place, fault.text)
+                findings.add(fault.finding, data.path, fault.place, fault.text, fault.pixels)
     for name in sorted(lists - FIELDS.keys()):
         if hint := did_you_mean(name, FIELDS.keys() - lists):
             findings.add("field-unknown", data.path, "", f"unknown list `{name}`{hint}")
