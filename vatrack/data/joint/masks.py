@@ -40,9 +40,9 @@ def mask_faults(item: Json, compare: bool) -> Iterator[JointFault]:
         yield JointFault(
             "visible-outside",
             place,
-            f"visible_mask extends beyond amodal_mask by {counted(outside, 'pixel')}; unite both "
-            "as amodal_mask, or accept it (dataset.validation.accept)",
-            outside,
+            f"visible_mask extends beyond amodal_mask by {counted(outside, 'pixel')}; correct one "
+            "of them, or unite both with `vatrack import-dataset --from coco-amodal`",
+            pixels=outside,
         )
     rate, expected = item.get("occlude_rate"), max(0.0, 1 - visible / amodal)
     if is_rate(rate) and abs(rate - expected) > RATE_TOLERANCE:
