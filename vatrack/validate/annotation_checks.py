@@ -151,9 +151,9 @@ ANNOTATION_CHECKS: dict[str, Check] = {
         "error",
         "visible mask",
         "[extends|extend] beyond the amodal [mask|masks]",
-        "correct [it|them], or download or regenerate the annotations; if it is a few pixels of "
-        "your own masks, unite both with `vatrack import-dataset --from coco-amodal`, or accept it "
-        "with `dataset.validation.accept: [visible-outside]`",
+        "correct [it|them], or download or regenerate the annotations; for a few pixels of masks "
+        "of your own, unite both with `vatrack import-dataset` (coco-amodal), or list "
+        "visible-outside in `dataset.validation.accept`",
     ),
     "rate-wrong": Check(
         "error", "occlusion rate", "[differs|differ] from 1 - visible / amodal area", _MAKE

@@ -111,7 +111,7 @@ def _check_objects(data: JointFile, findings: Findings) -> None:
         "field-missing",
         data.path,
         data.ids[~known].tolist(),
-        lambda number: missing("annotations", {"id": number}, "instance_id")[1:],
+        lambda number: missing("annotations", {"id": number}, "instance_id")[1:3],
     )
     columns = (data.ids, data.instances, data.category, data.image, data.video)
     rows = (column[known & (data.image >= 0)].tolist() for column in columns)

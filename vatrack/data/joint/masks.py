@@ -41,7 +41,7 @@ def mask_faults(item: Json, compare: bool) -> Iterator[JointFault]:
             "visible-outside",
             place,
             f"visible_mask extends beyond amodal_mask by {counted(outside, 'pixel')}; correct one "
-            "of them, or unite both with `vatrack import-dataset --from coco-amodal`",
+            "of them, or unite both with `vatrack import-dataset` (coco-amodal)",
             pixels=outside,
         )
     rate, expected = item.get("occlude_rate"), max(0.0, 1 - visible / amodal)
