@@ -208,7 +208,7 @@ def test_commands_are_short_below_the_current_folder(
 @pytest.mark.parametrize(("second", "best"), [(30.0, []), (31.0, [1])])
 def test_equal_values_are_not_the_best(tmp_path: Path, second: float, best: list[int]) -> None:
     runs = [
-        f"vatrack/resnet50:{value}={metrics(tmp_path / f'{name}.json', value)}"
+        f"vatrack/resnet50:{name}={metrics(tmp_path / f'{name}.json', value)}"
         for name, value in (("a", 30.0), ("b", second))
     ]
     found = collect(read_runs(runs)[0])
