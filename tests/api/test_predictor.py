@@ -59,11 +59,12 @@ def test_it_tracks_as_vatrack_predict_does(
     expected = [json.loads(line) for line in out.read_text().splitlines()]
     found = []
     predictor = load(checkpoint, device="cpu")
+    lowest = run.inference.score_threshold
     for number, clip in enumerate(AnnotationFile(truth).clips):
         listed = tmp_path / f"clip{number}.txt"
         listed.write_text("".join(f"{tiny_data.images / item.file_name}\n" for item in clip))
         ids = [item.image_id for item in clip]
-        for result in predictor.track(listed, score=0, cuts="none"):
+        for result in predictor.track(listed, score=lowest, cuts="none"):
             for line in result.to_predictions():
                 assert line.pop("frame") == result.index
                 assert line.pop("time_s") == pytest.approx(result.index / 25)
@@ -247,3 +248,22 @@ def test_a_video_without_end_is_tracked_frame_by_frame(
     device = torch.device("cpu")
     model = restored(load_checkpoint(folder / "checkpoints" / "epoch_02.pt"), run, folder)
     assert found == list(predict_clips(model, run, [clip], tiny_data.images, device, "test"))
+
+
+def test_a_score_below_the_thresholds_lowers_them(checkpoint: Path) -> None:
+    """A network that has learnt nothing has scores of some hundredths."""
+    low = load(checkpoint, device="cpu")
+    tracker = low.run.inference.tracker.model_copy(update={"init_score": 0.6, "obj_score": 0.7})
+    settings = low.run.inference.model_copy(update={"score_threshold": 0.8, "tracker": tracker})
+    run = low.run.model_copy(update={"inference": settings})
+    high = Predictor(low.model, run, low.device)
+    assert high.with_score(None) is high and high.with_score(0.8) is high
+    lowered = high.with_score(0.65).run.inference
+    assert lowered.score_threshold == lowered.tracker.obj_score == 0.65
+    assert lowered.tracker.init_score == 0.6
+    assert [len(result) for result in high.track(frames())] == [0] * 6
+    found = list(high.track(frames(), score=0.01))
+    assert sum(map(len, found)) > 6
+    assert all(map(same, found, low.track(frames(), score=0.01)))
+    with pytest.raises(InputError, match="the score threshold is 2"):
+        high.track(frames(), score=2)

@@ -137,3 +137,11 @@ def test_a_broken_supervision_is_not_called_missing(
     monkeypatch.delitem(sys.modules, "supervision", raising=False)
     with pytest.raises(InputError, match=r"cannot be imported \(libGL\.so\.1: .*\); repair"):
         make().to_supervision()
+
+
+def test_a_result_is_printed_in_short() -> None:
+    assert (
+        repr(make())
+        == "FrameResult(frame 7 at 0.280 s, 2 objects: person 5 (0.90), chair 2 (0.40))"
+    )
+    assert repr(make(0)) == "FrameResult(frame 7 at 0.280 s, 0 objects)"

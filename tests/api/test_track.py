@@ -279,3 +279,23 @@ def test_a_rate_is_for_sources_without_times(squares: Predictor, tmp_path: Path)
         track_videos(squares, [video], out, settings)
     assert not out.exists()
     assert len(list(track_videos(squares, [video, frames], out, settings))) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "score", "thresholds"),
+    [
+        ({}, 0.5, [0.01] * 3),
+        ({"score": 0.4}, 0.4, [0.01] * 3),
+        ({"score": 0.002}, 0.002, [0.002] * 3),
+    ],
+)
+def test_the_thresholds_that_were_used_are_noted(
+    squares: Predictor, tmp_path: Path, given: dict, score: float, thresholds: list[float]
+) -> None:
+    tracked = run(squares, write_video(tmp_path / "v.mp4", 1), tmp_path / "out", **given)
+    about = yaml.safe_load((tracked.folder / "run.yaml").read_text())
+    assert about["settings"]["score"] == score
+    inference = about["network"]["inference"]
+    found = [inference["score_threshold"]]
+    found += [inference["tracker"][name] for name in ("init_score", "obj_score")]
+    assert found == thresholds

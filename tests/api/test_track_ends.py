@@ -124,9 +124,12 @@ def test_a_stop_in_the_middle_leaves_whole_files(
     assert left(tmp_path / "out") == ["v"] and no_threads()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
+)
 def test_the_command_can_be_stopped(
-    checkpoint: Path, tmp_path: Path, number: int, code: int
+    checkpoint: Path, tmp_path: Path, number: int, code: int, name: str
 ) -> None:
     source, out = write_video(tmp_path / "v.mp4", 500), tmp_path / "out"
     words = ["track", source, "--checkpoint", checkpoint, "--out", out, "--score", 0]
@@ -138,7 +141,7 @@ def test_the_command_can_be_stopped(
     process.join(60)
     errors = shown.read_text()
     assert process.exitcode == code, errors
-    told = f"signal {int(number)}: completing the results up to this frame, then this process ends"
+    told = f"{name}: completing the results up to this frame, then this process ends"
     assert told in errors
     assert "stopped; results so far are complete" in errors and "Traceback" not in errors
     assert left(out) == ["v"] and left(out / "v") == FILES

@@ -190,12 +190,17 @@ def test_usage_errors(track: Callable, arguments: list[str], name: str) -> None:
     assert (code, shown) == (2, "") and name in errors
 
 
-def test_results_are_kept(track: Callable, tmp_path: Path) -> None:
+def test_results_are_kept(track: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(tmp_path / "v.mp4", 2)
     assert track("v.mp4")[0] == 0
     before = (tmp_path / "out/v/run.yaml").read_bytes()
-    code, _, errors = track("v.mp4")
-    assert code == 2 and "already has results; choose another output folder, or" in errors
+    with monkeypatch.context() as patch:
+        patch.setattr("vatrack.api.load.load", pytest.fail)  # which takes seconds
+        code, _, errors = track("v.mp4")
+        assert code == 2 and "already has results; choose another output folder, or" in errors
+        (tmp_path / "file").touch()
+        code, _, errors = track("v.mp4", "--out", "file/out")
+        assert code == 2 and "file/out/v: part of this path is a file" in errors
     assert (tmp_path / "out/v/run.yaml").read_bytes() == before
     assert track("v.mp4", "--overwrite", "--no-overlay")[0] == 0
     assert "overlay.mp4" not in results(tmp_path / "out/v")

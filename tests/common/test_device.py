@@ -20,7 +20,7 @@ def test_the_device_that_is_there() -> None:
         ("gpu", "unknown device 'gpu'; did you mean cpu|unknown device 'gpu'; choose from"),
         ("cuda", "is cuda, but PyTorch finds no GPU here; choose auto or cpu"),
         ("cuda:1", "is cuda:1, but PyTorch finds no GPU here"),
-        ("meta", "unknown device 'meta'; choose from auto, cpu, cuda"),
+        ("meta", "unknown device 'meta'; choose from auto, cpu, cuda, cuda:1"),
         ("mps", "unknown device 'mps'; choose from auto, cpu, cuda"),
     ],
 )

@@ -327,3 +327,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(small_disk: Path, name: str) ->
             made(small_disk / name),
         ):
             pass
+
+
+def test_a_place_where_no_folder_can_be_created() -> None:
+    with pytest.raises(InputError, match=r"/proc/x/y: its folder cannot be created there; choose"):
+        check_target("/proc/x/y", folder=True)

@@ -62,6 +62,7 @@ RUNS = (
     "vatrack track results/mini/clips/mini_valid_003__26/images "
     "--checkpoint results/mini/runs/vatrack__resnet18",
     "vatrack init-config --train train.json --valid valid.json --images frames --out first.yaml",
+    "vatrack import-dataset --from coco-amodal train.json --images frames --out united.json",
     "vatrack config --config first.yaml --set training.epochs=6 --set 'methods=[qdtrack]' "
     "--out full.yaml",
     "vatrack init-config data/mine --out mine.yaml",

@@ -10,10 +10,12 @@ import pytest
 from tests.evaluation.files import Json, arguments, many_videos, write_inputs
 from tests.evaluation.scenes import random_scene
 from vatrack.common.counted import counted
+from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_yaml
 from vatrack.common.value_files import read_json
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 from vatrack.evaluation.summary import Evaluated
+from vatrack.exchange import export_predictions
 
 
 def changed(record: Json, **changes: Any) -> str:
@@ -281,3 +283,47 @@ def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> N
     assert f"visible_mask of annotation {annotation['id']} is not a mask" in named({})
     assert named({}, 2) == named({})
     assert "line 2: unknown category_id 77" in named({2: {"category_id": 77}})
+
+
+def test_predictions_of_another_video_are_refused(command, tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    video_of = {image["id"]: image["video_id"] for image in joint["images"]}
+    names = {video["id"]: video["name"] for video in joint["videos"]}
+    own = names[video_of[predictions[0]["image_id"]]]
+    tracked = [item | {"frame": item["image_id"], "time_s": 0.0} for item in predictions]
+    truth, found = write_inputs(tmp_path, joint, tracked)
+    out, listed = tmp_path / "metrics.json", tmp_path / "frames.json"
+    told = f"{found}: its image ids are frame numbers of {{}} (from `vatrack track`), but {truth} "
+    for name, video in ((None, "its video"), ("street", "the video street")):
+        if name:
+            write_json(listed, {"videos": [{"id": 1, "name": name}]})
+        code, _, errors = command(*arguments(truth, found, out))
+        assert code == 2 and not out.exists()
+        assert f"{told.format(video)}has 3 videos" in errors
+        assert f"with `vatrack predict --frames {truth}`, or give" in errors
+        with pytest.raises(InputError, match="image ids are frame numbers of"):
+            export_predictions(found, truth, "coco", tmp_path / "coco.json")
+    write_json(listed, {"videos": [{"id": 1, "name": own}]})
+    assert command(*arguments(truth, found, out))[0] == 0
+    # With image ids of the ground truth, or a ground truth of one video, they are as all others.
+    listed.unlink()
+    for item in tracked:
+        item["frame"] += 1
+    assert command(*arguments(*write_inputs(tmp_path, joint, tracked), out))[0] == 0
+    one = [item for item in joint["images"] if item["video_id"] == 1]
+    ids = {item["id"] for item in one}
+    single = joint | {
+        "videos": [{"id": 1, "name": "x"}],
+        "images": one,
+        "annotations": [item for item in joint["annotations"] if item["image_id"] in ids],
+    }
+    kept = [item | {"frame": item["image_id"]} for item in tracked if item["image_id"] in ids]
+    assert kept
+    assert command(*arguments(*write_inputs(tmp_path, single, kept), out))[0] == 0
+
+
+def test_a_ground_truth_without_annotations_is_told(command, tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint | {"annotations": []}, predictions)
+    with pytest.warns(UserWarning, match=rf"{truth}: contains no annotations, so AP is undefined"):
+        assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0

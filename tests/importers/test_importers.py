@@ -79,7 +79,10 @@ def test_every_name_of_the_masks_gives_the_same(case: Case, keys: dict[str, Any]
 
 @pytest.mark.parametrize("absent", [{}, {"visible_mask": None}, {"visible_mask": []}])
 def test_absent_visible_mask_means_that_nothing_is_hidden(case: Case, absent: Any) -> None:
-    case.take("coco-amodal", case.write(coco(case, {"segmentation": AMODAL, **absent})))
+    result = case.take("coco-amodal", case.write(coco(case, {"segmentation": AMODAL, **absent})))
+    # Where the field is there, the file has it to say so.
+    plain = "no visible masks and no hidden parts, so all objects count as fully visible; if it is"
+    assert (plain in str(result)) == (not absent)
     assert case.only()["visible_mask"] == AMODAL
     assert case.only()["occlude_rate"] == 0
 

@@ -70,3 +70,11 @@ def test_a_training_at_work_is_waited_for(run: RunFolder) -> None:
             "has no metrics.json: its training is still running; wait until it ends"
         )
     assert "its training is not complete; resume it: " in next_step(run.path, "metrics")
+
+
+def test_predictions_of_a_folder_may_be_unpacked(tmp_path: Path) -> None:
+    """As `vatrack track` writes them."""
+    (tmp_path / "predictions.jsonl").touch()
+    assert file_of_run(tmp_path, "predictions") == tmp_path / "predictions.jsonl"
+    (tmp_path / "predictions.jsonl.gz").touch()
+    assert file_of_run(tmp_path, "predictions") == tmp_path / "predictions.jsonl.gz"

@@ -178,7 +178,7 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
     for process in started:
         process.join(60)
     assert [process.exitcode for process in started] == [-signal.SIGTERM] * 2
-    stopped = f"stopped by signal {signal.SIGTERM}; the state is saved"
+    stopped = "stopped by SIGTERM; the state is saved"
     assert stopped in (tmp_path / "interrupted.log").read_text()
     finish(start(run, tiny_data, out), out)
     assert interrupted.differences(whole, out) == []
@@ -252,5 +252,5 @@ def test_a_signal_while_frames_do_not_arrive_says_that_nothing_is_saved(
     recovery = Recovery(RunFolder(tmp_path), {}, settings, second, Stop())  # type: ignore[arg-type]
     with pytest.raises(SystemExit):
         recovery.while_waiting()
-    assert "stopped by signal 15 without saving" in caplog.text
+    assert "stopped by SIGTERM without saving" in caplog.text
     assert "resume from the last saved state" in caplog.text

@@ -382,9 +382,10 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     process.join(60)
     assert process.exitcode not in (0, None, -signal.SIGKILL)
     log = (tmp_path / "run.log").read_text()
-    told = f"signal {number}: saving the state if this step completes, then this process ends"
+    shown = "Ctrl-C" if number == signal.SIGINT else number.name
+    told = f"{shown}: saving the state if this step completes, then this process ends"
     assert told in log  # "if": in a group of processes, a step without a batch ends unsaved
-    assert f"stopped by signal {number}; the state is saved" in log
+    assert f"stopped by {shown}; the state is saved" in log
     progress = read_state(sorted(out.glob("state/state_*.pt"))[-1])["progress"]
     assert progress["batch"] not in (0, 5), "saved between two steps, not at the end of an epoch"
     (out / "best.json").touch()

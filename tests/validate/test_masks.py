@@ -122,7 +122,9 @@ def test_a_visible_pixel_outside_is_found(case: Case, data: st.DataObject) -> No
         annotation = fields(amodal, visible) | {"invisible_mask": invisible}
         # With as many visible as amodal pixels, or more, the rate would be out of range as well.
         annotation["occlude_rate"] = None
-        assert dict(check(annotation).counts) == {"visible-outside": 1}
+        found = check(annotation)
+        assert dict(found.counts) == {"visible-outside": 1}
+        assert found.pixels == {"visible-outside": 1}
 
 
 @settings(max_examples=60)
@@ -188,3 +190,15 @@ def test_without_comparison_only_what_is_written_counts() -> None:
 def test_what_is_missing_is_passed_over(name: str) -> None:
     annotation = fields(np.ones((4, 4), bool), np.eye(4, dtype=bool))
     assert not check(annotation | {name: None}).counts
+
+
+def test_the_most_pixels_outside_are_told() -> None:
+    found, other = Findings(), Findings()
+    found.add("visible-outside", "a.json", "annotation 1", "by 3 pixels", 3)
+    other.add("visible-outside", "b.json", "annotation 2", "by 12 pixels", 12)
+    other.add("mask-empty", "b.json", "annotation 3")
+    found.merge(other)
+    told = "2 visible masks extend beyond the amodal masks by up to 12 pixels; correct them, or"
+    assert any(told in line for line in found.lines())
+    noted = {item["code"]: item.get("pixels") for item in found.report()}
+    assert noted == {"visible-outside": 12, "mask-empty": None}

@@ -15,7 +15,7 @@ from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Method
 
 Cuts = Literal["detect", "none"]
-DEFAULT_SCORE = 0.5
+DEFAULT_SCORE = 0.5  # lowest score of objects that are shown
 
 
 def check_network(

@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from vatrack.api.folders import CROPS, FRAMES, MASKS, OVERLAY, PREDICTIONS, TRACKS
 from vatrack.api.predictor import Followed, Predictor
 from vatrack.api.results import FrameResult
 from vatrack.api.settings import TrackSettings
@@ -23,11 +24,6 @@ from vatrack.reporting.video import Trails, draw_frame
 from vatrack.video.frames import Properties, VideoFrame
 from vatrack.video.sources import Source
 from vatrack.video.writer import VideoWriter
-
-OVERLAY, PREDICTIONS, TRACKS = "overlay.mp4", "predictions.jsonl", "tracks.csv"
-FRAMES, RUN = "frames.json", "run.yaml"
-MASKS, CROPS = "masks", "crops"
-NAMES = {OVERLAY, PREDICTIONS, TRACKS, FRAMES, RUN, MASKS, CROPS}
 
 
 class Outputs:

@@ -89,7 +89,7 @@ class Predictor:
         self,
         video: str | Path | int | Iterable[npt.NDArray[np.uint8]],
         *,
-        score: float = DEFAULT_SCORE,
+        score: float | None = None,
         classes: Collection[str] | None = None,
         selection: Selection | None = None,
         rate: float | None = None,
@@ -100,7 +100,9 @@ class Predictor:
         Args:
             video: a file, a folder of frames, a pattern, a list, a camera's number or an address
                 (`vatrack.video.sources`), or frames uint8 [H, W, 3] BGR as OpenCV reads them.
-            score: objects with a lower score (0 to 1; default: 0.5) are omitted, but still tracked.
+            score: objects with a lower score (0 to 1) are omitted, but still tracked; below the
+                thresholds of the checkpoint, it lowers them (`with_score`). None: 0.5, which lowers
+                none.
             classes: names of the classes to keep; None: all.
             selection: start, end and step, in seconds and frames.
             rate: frames per second of sources without times (images, arrays); None: 25.
@@ -110,11 +112,40 @@ class Predictor:
             InputError: the source cannot be read, or a setting is wrong; damage inside the source
                 is raised when it is reached.
         """
-        check_score(score)
+        lowest = DEFAULT_SCORE if score is None else score
+        predictor = self.with_score(score)
         wanted = None if classes is None else self.class_ids(classes)
         frames = frames_of(video, selection, exact_rate(rate))
-        followed = self.follow(frames, cuts=cuts, score=score, class_ids=wanted)
+        followed = predictor.follow(frames, cuts=cuts, score=lowest, class_ids=wanted)
         return (item.result for item in followed)
+
+    def with_score(self, score: float | None) -> Predictor:
+        """The same network, which finds and tracks objects down to this score (0 to 1).
+
+        What the settings of inference demand of a detection (`score_threshold`), to start a track
+        (`init_score`) and to continue it (`obj_score`) is lowered to it; what is lower, stays.
+        None: all stays.
+
+        Raises:
+            InputError: the score is not from 0 to 1.
+        """
+        if score is None:
+            return self
+        check_score(score)
+        found = self.run.inference
+        tracker = {
+            name: min(getattr(found.tracker, name), score) for name in ("init_score", "obj_score")
+        }
+        settings = found.model_copy(
+            update={
+                "score_threshold": min(found.score_threshold, score),
+                "tracker": found.tracker.model_copy(update=tracker),
+            }
+        )
+        if settings == found:
+            return self
+        run = self.run.model_copy(update={"inference": settings})
+        return Predictor(self.model, run, self.device)
 
     def follow(
         self,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from vatrack.common.arguments import check_score, check_type, several
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.extras import is_missing
 from vatrack.common.images import ImageArray
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import supervision
 
     from vatrack.reporting.video import DrawSettings
+
+SHOWN = 5  # objects in a short text
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,12 @@ class FrameResult:
     track_ids: npt.NDArray[np.int64]
     rles: Mapping[MaskType, Sequence[dict[str, Any]]]
     visible_boxes: npt.NDArray[np.float32] | None = field(default=None)
+
+    def __repr__(self) -> str:
+        rows = zip(self.names, self.track_ids.tolist(), self.scores.tolist(), strict=True)
+        found = [f"{name} {track} ({score:.2f})" for name, track, score in rows]
+        objects = f"{counted(len(self), 'object')}{': ' * bool(found)}{few(found, SHOWN)}"
+        return f"FrameResult(frame {self.index} at {self.time_s:.3f} s, {objects})"
 
     def __len__(self) -> int:
         return len(self.scores)

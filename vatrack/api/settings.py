@@ -23,7 +23,8 @@ class TrackSettings:
     """Settings for tracking videos.
 
     Attributes:
-        score: objects below it (0 to 1; default: 0.5) are not written or drawn.
+        score: objects below it (0 to 1) are not written or drawn; below the thresholds of the
+            checkpoint, it lowers them (`Predictor.with_score`). None: 0.5, which lowers none.
         classes: names, or a single one; None: all.
         selection: start, end and step.
         rate: frames per second of sources without times; None: 25.
@@ -38,7 +39,7 @@ class TrackSettings:
         overwrite: whether to overwrite results of an earlier run.
     """
 
-    score: float = DEFAULT_SCORE
+    score: float | None = None
     classes: tuple[str, ...] | None = None
     selection: Selection = field(default_factory=Selection)
     rate: float | None = None
@@ -53,7 +54,7 @@ class TrackSettings:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        check_score(self.score)
+        check_score(self.lowest_score)
         exact_rate(self.rate)
         check_type("selection", self.selection, Selection)
         check_type("draw", self.draw, DrawSettings)
@@ -68,6 +69,11 @@ class TrackSettings:
             if value not in known:
                 raise InputError(unknown(name, value, known))
         make_plain(self)
+
+    @property
+    def lowest_score(self) -> float:
+        """Of objects that are written and drawn."""
+        return DEFAULT_SCORE if self.score is None else self.score
 
 
 @dataclass(frozen=True)

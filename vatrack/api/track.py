@@ -13,8 +13,9 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from vatrack.api.folders import RUN, check_folders
 from vatrack.api.frames import exact_rate
-from vatrack.api.outputs import NAMES, RUN, Outputs
+from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.window import Window, check_display
@@ -22,9 +23,8 @@ from vatrack.common.arguments import as_path, check_type, several
 from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, check_target, refuse_other_files, write_yaml
+from vatrack.common.files import atomic_directory, check_target, write_yaml
 from vatrack.common.locks import only_run
-from vatrack.common.paths import real
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
@@ -74,7 +74,7 @@ def track_videos(
     wanted = None if settings.classes is None else predictor.class_ids(settings.classes)
     words = several("sources", sources, str, os.PathLike, Integral)
     found, out = find_sources(words), as_path("out", out)
-    _check_folders(found, out, settings)
+    check_folders(found, out, overwrite=settings.overwrite)
     if settings.rate is not None and not any(source.form == "frames" for source in found):
         raise InputError(
             f"the frame rate, {settings.rate:g}, has no effect, because {found[0].name} has times "
@@ -84,6 +84,7 @@ def track_videos(
         check_display()
     about = about or {}
     check_type("about", about, Mapping)
+    predictor = predictor.with_score(settings.score)
     return _track_all(predictor, found, out, settings, wanted, about)
 
 
@@ -109,26 +110,6 @@ def _track_all(
             break
     if errors:
         raise InputError("\n".join(errors))
-
-
-def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings) -> None:
-    if out.is_file():
-        raise InputError(f"{out}: is a file, not a folder; choose another output folder")
-    for source in sources:
-        folder = out / source.name
-        if not folder.exists():
-            continue
-        there = check_target(folder, folder=True, beside=True)
-        if any(there.iterdir()) and not settings.overwrite:
-            raise InputError(
-                f"{folder}: already has results; choose another output folder, or replace "
-                "them with --overwrite (in Python overwrite=True)"
-            )
-        refuse_other_files(folder, lambda path: path.parts[0] in NAMES)
-        for other in sources:
-            for file in (Path(other.address), *other.files):
-                if real(folder) in real(file).parents:
-                    raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
 
 
 class _Job:
@@ -189,7 +170,7 @@ class _Job:
         check_target(self.folder, folder=True, beside=True)
         with only_run(lock, self.folder, "tracking"):
             try:
-                _check_folders([self.source], self.folder.parent, self.settings)
+                check_folders([self.source], self.folder.parent, overwrite=self.settings.overwrite)
                 yield
             finally:
                 lock.rmdir()
@@ -213,7 +194,7 @@ class _Job:
             followed = self.predictor.follow(
                 self._timed("wait", frames),
                 cuts=self.settings.cuts,
-                score=self.settings.score,
+                score=self.settings.lowest_score,
                 class_ids=self.wanted,
             )
             for item in self._timed("network", followed):
@@ -270,7 +251,7 @@ class _Job:
             {
                 **self.about,
                 "source": source,
-                "settings": asdict(self.settings),
+                "settings": asdict(self.settings) | {"score": self.settings.lowest_score},
                 "frames": tracked.frames,
                 "tracks": dict(tracked.tracks),
                 "complete": not (tracked.stopped or tracked.truncated),

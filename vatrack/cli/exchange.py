@@ -8,7 +8,8 @@ from typing import Annotated, get_args
 import typer
 
 from vatrack.cli.options import PredictionsArgument, one_of, out_file
-from vatrack.common.foreign import EXCHANGED, Form, SourceForm, SourceFormat
+from vatrack.cli.parsing import Advice
+from vatrack.common.foreign import EXCHANGED, PLAIN_COCO, Form, SourceForm, SourceFormat
 from vatrack.common.mask_types import MaskType
 
 GroundTruth = Annotated[
@@ -76,6 +77,7 @@ def import_dataset(
             help=f"Format of the sources: {one_of(get_args(SourceFormat))}; that of KINS is "
             "coco-amodal.",
         ),
+        Advice(PLAIN_COCO),
     ],
     images: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder that the image names are relative to.")

@@ -42,7 +42,7 @@ Overrides = Annotated[
         help="Override a config key, for example training.epochs=6 (repeatable).",
     ),
 ]
-_PREDICTIONS = "Predictions (JSON Lines or JSON array, also gzipped), or a run folder"
+_PREDICTIONS = "Predictions (JSON Lines or JSON array, also gzipped), or a folder with them"
 
 
 def predictions_option(default: str = "") -> Any:

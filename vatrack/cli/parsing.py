@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 from pydantic import ValidationError
@@ -26,12 +26,21 @@ UsageError: Any = typer.BadParameter.__base__
 # What an option takes, by its type; a path that is no file says so itself.
 VALUES: dict[Any, str] = {Path: "FILE", str: "TEXT", int: "N", float: "NUMBER"}
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Unless:
     """In the annotation of an option: it is required unless one of these parameters is given."""
 
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """In the annotation of a choice: what is said of values that it does not have."""
+
+    said: Mapping[str, str]
 
 
 class _Helpful:
@@ -58,7 +67,10 @@ class _Helpful:
                 raise
             text = error.message.removeprefix("Value error, ")
             value = text.partition("' is not one of ")[0].removeprefix("'")
-            error.message = text if value == text else not_a_choice(text, value)
+            if advice := self._advice(error.param, value):
+                error.message = f"{text.rstrip('.')}; {advice}"
+            else:
+                error.message = text if value == text else not_a_choice(text, value)
             raise
         except UsageError as error:
             name = getattr(error, "option_name", None)
@@ -87,6 +99,11 @@ class _Helpful:
                 missing[param] = f" (or {_shown(params[instead[0]])})" if instead else ""
         return missing
 
+    def _advice(self, param: Any, value: str) -> str | None:
+        """What the annotation of a parameter says of a wrong value."""
+        found = _extras(self, param.name if param else "", Advice)
+        return next((extra.said[value] for extra in found if value in extra.said), None)
+
     def _fail_missing(self, ctx: Any, missing: Mapping[Any, str]) -> None:
         told = ", ".join(f"{_shown(param)}{instead}" for param, instead in missing.items())
         ctx.fail(f"Missing: {told}")
@@ -107,8 +124,13 @@ def _is_given(value: Any) -> bool:
 
 def _instead(command: Any, name: str) -> tuple[str, ...]:
     """The parameters one of which may be given instead of this one."""
+    return next((extra.names for extra in _extras(command, name, Unless)), ())
+
+
+def _extras(command: Any, name: str, wanted: type[T]) -> list[T]:
+    """What the annotation of a parameter has of a type."""
     kind = getattr(command, "types", {}).get(name)
-    return next((extra.names for extra in get_args(kind)[1:] if isinstance(extra, Unless)), ())
+    return [extra for extra in get_args(kind)[1:] if isinstance(extra, wanted)]
 
 
 def _shown(param: Any) -> str:

@@ -58,7 +58,13 @@ def track(
             "--half", help="Compute in bfloat16: faster, with slightly different results."
         ),
     ] = False,
-    score: Annotated[float, typer.Option(help="Lowest score to show, from 0 to 1.")] = 0.5,
+    score: Annotated[
+        float | None,
+        typer.Option(
+            help="Lowest score to show, from 0 to 1 (default: 0.5); may be below the thresholds of "
+            "the checkpoint."
+        ),
+    ] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="Keep only this class (repeatable).")
     ] = None,
@@ -141,6 +147,7 @@ def track(
     Exits with 3 if a source was truncated or damaged, or a stream broke off.
     """
     from vatrack.api.choices import check_network
+    from vatrack.api.folders import check_folders
     from vatrack.api.settings import TrackSettings
     from vatrack.reporting.video import DrawSettings
     from vatrack.video.frames import Selection
@@ -169,7 +176,7 @@ def track(
     # What is wrong is told before torch is imported, which takes seconds.
     check_network(method, backbone, largest_side)
     require_file(checkpoint, "checkpoint")
-    find_sources(sources)
+    check_folders(find_sources(sources), out, overwrite=overwrite)
     from vatrack.api.load import load
     from vatrack.api.track import track_videos
     from vatrack.common.allocator import keep_memory

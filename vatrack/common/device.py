@@ -31,7 +31,7 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise InputError(unknown("device", name, ("auto", "cpu", "cuda")))
+        raise InputError(unknown("device", name, ("auto", "cpu", "cuda", "cuda:1")))
     if device.type == "cuda" and (device.index or 0) >= gpus:
         raise InputError(
             f"the device (compute.device) is {name}, but PyTorch finds "

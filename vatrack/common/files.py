@@ -24,6 +24,8 @@ from vatrack.common.errors import BROKEN_LINK, InputError
 from vatrack.common.locks import opened_folder
 from vatrack.common.paths import followed, real, refuse_special, same_file
 
+NOT_A_FOLDER = "part of this path is a file or a broken link, not a folder; choose another path"
+
 
 def check_target(path: Path | str, *, folder: bool = False, beside: bool = False) -> Path:
     """The path of something that is to be written, with the folder that it will be in; long work
@@ -43,12 +45,13 @@ def check_target(path: Path | str, *, folder: bool = False, beside: bool = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno == errno.ENOENT:  # in /proc, for example
+            raise InputError(
+                f"{path}: its folder cannot be created there; choose another place for the output"
+            ) from None
         if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
             raise
-        raise InputError(
-            f"{path}: part of this path is a file or a broken link, not a folder; choose another "
-            "path"
-        ) from None
+        raise InputError(f"{path}: {NOT_A_FOLDER}") from None
     if path.exists() and path.is_dir() != folder:
         raise InputError(
             f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose "

@@ -12,6 +12,9 @@ Form = Literal["coco", "ytvis", "mots", "mots-challenge", "motchallenge", "track
 SourceFormat = Literal[
     "coco-amodal", "cocoa", "ytvis", "amodal-synth-drive", "mots", "tao-amodal", "movi"
 ]
+VISIBLE_PART = "rename `segmentation` to `visible_mask`"  # in plain COCO
+# What is not a format, but may be given for one.
+PLAIN_COCO = {"coco": f"for plain COCO, {VISIBLE_PART} and use coco-amodal (see docs/own-data.md)"}
 # The masks to export or import, unless told: visible, as most tools have them. One default for
 # both ways, so that what is exported comes back as what it was.
 EXCHANGED: MaskType = "visible"

@@ -90,14 +90,14 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
     return encode(runs)
 
 
-def is_inside(inner: Mapping[str, Any], outer: Mapping[str, Any], outer_area: int) -> bool:
-    """Whether a mask lies in another of its size: their union is no larger.
+def pixels_outside(inner: Mapping[str, Any], outer: Mapping[str, Any], outer_area: int) -> int:
+    """The pixels of a mask that are not in another of its size: their union has so many more.
 
     Args:
         inner, outer: `{size, counts}` with compressed strings of sound masks.
         outer_area: pixels of `outer`.
     """
-    return int(coco_mask.area(coco_mask.merge([inner, outer]))) == outer_area
+    return int(coco_mask.area(coco_mask.merge([inner, outer]))) - outer_area
 
 
 def compress_usual(masks: Sequence[Any], sizes: Sequence[Sequence[int]]) -> list[bytes] | None:

@@ -24,6 +24,14 @@ PR_SET_PDEATHSIG = 1  # of Linux's prctl
 KILL_SECONDS = 3600.0  # SLURM kills a pre-empted or cancelled job after its grace time
 
 
+def shown_signal(number: int) -> str:
+    """What messages call a signal.
+
+    Example: `shown_signal(2) == "Ctrl-C"`, `shown_signal(15) == "SIGTERM"`
+    """
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
 def ignore_stop_signals() -> None:
     """Lets SIGTERM end this process, and no other signal that a whole process group gets.
 
@@ -131,7 +139,7 @@ class StopSignals:
         if not self.requested:
             what = "the state is already saved" if self._at_once else self._doing
             os.write(
-                2, f"signal {number}: {what}, then this process ends\n".encode()
+                2, f"{shown_signal(number)}: {what}, then this process ends\n".encode()
             )  # print may be what it interrupted
         self.requested = self.requested or number
         if self._at_once:

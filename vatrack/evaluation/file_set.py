@@ -33,6 +33,7 @@ from vatrack.evaluation.io.classes import category_ids, check_clips, notes_besid
 from vatrack.evaluation.io.gaps import empty_warning
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import AGAIN, PredictionError
+from vatrack.evaluation.io.tracked_video import check_video
 from vatrack.evaluation.io.truth_head import TruthHead
 from vatrack.evaluation.measuring import measure_all
 from vatrack.evaluation.one_video import Protocol, VideoResult
@@ -193,6 +194,13 @@ def open_files(
                 raise InputError(f"{truth}: contains no images; {JOINT.give}")
             notes = notes_beside(predictions)
             sure = check_clips(head.video_names, str(truth), predictions, notes)
+            check_video(predictions, head.images, head.video_names, str(truth))
+            if not any(len(video.annotations) for _, video in videos):
+                text = (
+                    f"{truth}: contains no annotations, so AP is undefined and every prediction "
+                    "counts as false positive; give a file with annotations if that is not meant"
+                )
+                warnings.warn(text, stacklevel=2)
             if not len(found.offsets) and not found.wrong:
                 effect = (
                     f"all objects in {counted(len(head.images.id), 'image')} of "

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vatrack.common.foreign import VISIBLE_PART
 from vatrack.common.json_types import Json
 from vatrack.importers.dataset import Dataset, Object, Settings, required
 from vatrack.importers.listed import TRACK, Lists, read_all
@@ -40,7 +41,10 @@ def read(settings: Settings) -> Dataset:
 
 
 def _objects(lists: Lists, single: bool) -> Iterator[Object]:
+    partly = whole = False  # whether an annotation can tell what is hidden; whether one is there
     for where, item, image in lists.annotations():
+        whole = True
+        partly = partly or any(key in item for key in (*VISIBLE, *HIDDEN))
         yield Object(
             where,
             image,
@@ -51,6 +55,11 @@ def _objects(lists: Lists, single: bool) -> Iterator[Object]:
             hidden=_first(item, HIDDEN),
             crowd=item.get("iscrowd", 0),
             fields={"source_id": item["id"]} if "id" in item else {},
+        )
+    if whole and not partly:
+        lists.notes.append(
+            "the source has no visible masks and no hidden parts, so all objects count as fully "
+            f"visible; if it is plain COCO, {VISIBLE_PART} and import it again"
         )
 
 

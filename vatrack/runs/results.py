@@ -25,7 +25,7 @@ STEPS = {
 
 
 def file_of_run(path: Path, name: str) -> Path:
-    """The file itself, or, where `path` is the folder of a run, a file in it.
+    """The file itself, or, where `path` is the folder of a run or a tracked video, a file in it.
 
     Args:
         name: that of the file in `RunFolder`: `config`, `best_checkpoint`, `predictions`, ...
@@ -36,8 +36,9 @@ def file_of_run(path: Path, name: str) -> Path:
     if not path.is_dir():
         return path
     found: Path = getattr(RunFolder(path), name)
-    if found.is_file():
-        return found
+    for file in (found, found.with_name(found.name.removesuffix(".gz"))):  # of `track`: unpacked
+        if file.is_file():
+            return file
     if RunFolder(path).config.is_file() and not (path / "runs").is_dir() and name in STEPS:
         raise InputError(f"{path}: {next_step(path, name)}")
     fix = f"give a file, or a run folder that contains {found.name}"

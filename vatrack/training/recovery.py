@@ -11,7 +11,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import TrainingDiverged
-from vatrack.common.signals import StopSignals
+from vatrack.common.signals import StopSignals, shown_signal
 from vatrack.config import TrainingConfig
 from vatrack.runs.fingerprint import same_training
 from vatrack.runs.folder import RunFolder
@@ -152,8 +152,8 @@ class Recovery:
             self.save()
             self.group.wait()
             logger.info(
-                "stopped by signal %d; the state is saved, run the same command again to resume",
-                number,
+                "stopped by %s; the state is saved, run the same command again to resume",
+                shown_signal(number),
             )
             self.stop.obey(number)
         if time.monotonic() - self._saved_at > 60 * self.settings.save_minutes:
@@ -166,9 +166,9 @@ class Recovery:
         # The others wait inside of a step, and only all together can save. (This process may be one
         # that only warns.)
         logger.warning(
-            "stopped by signal %d without saving, because a data-loading process does not respond; "
+            "stopped by %s without saving, because a data-loading process does not respond; "
             "run the same command again to resume from the last saved state",
-            self.stop.requested,
+            shown_signal(self.stop.requested),
         )
         self.stop.obey(self.stop.requested)
 

@@ -148,7 +148,12 @@ ANNOTATION_CHECKS: dict[str, Check] = {
     ),
     "box-outside": Check("error", "box", "[extends|extend] beyond [its|their] image", _MAKE),
     "visible-outside": Check(
-        "error", "visible mask", "[extends|extend] beyond the amodal [mask|masks]", _MAKE
+        "error",
+        "visible mask",
+        "[extends|extend] beyond the amodal [mask|masks]",
+        "correct [it|them], or download or regenerate the annotations; for a few pixels of masks "
+        "of your own, unite both with `vatrack import-dataset` (coco-amodal), or list "
+        "visible-outside in `dataset.validation.accept`",
     ),
     "rate-wrong": Check(
         "error", "occlusion rate", "[differs|differ] from 1 - visible / amodal area", _MAKE

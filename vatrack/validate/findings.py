@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from vatrack.common.counted import counted
 from vatrack.common.rle import Ints
 from vatrack.validate.checks import CHECKS
 from vatrack.validate.sentences import SEVERITIES, Severity
@@ -40,7 +41,8 @@ class Example:
 
 @dataclass
 class Findings:
-    """Counts by code of `CHECKS`, and the first examples of each.
+    """Counts by code of `CHECKS`, the first examples of each, and the most `pixels` that are wrong
+    in one thing, where these are counted.
 
     Memory does not grow with the number of findings.
     """
@@ -48,10 +50,15 @@ class Findings:
     accepted: frozenset[str] = frozenset()  # codes of errors that only warn
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[Example]] = field(default_factory=dict)
+    pixels: dict[str, int] = field(default_factory=dict)
 
-    def add(self, code: str, file: Path | str, item: str = "", detail: str = "") -> None:
-        """One more finding."""
+    def add(
+        self, code: str, file: Path | str, item: str = "", detail: str = "", pixels: int = 0
+    ) -> None:
+        """One more finding; `pixels`: how many are wrong, where that says how bad it is."""
         self.counts[code] += 1
+        if pixels:
+            self.pixels[code] = max(pixels, self.pixels.get(code, 0))
         kept = self.examples.setdefault(code, [])
         if len(kept) < KEPT_EXAMPLES:
             if len(detail) > LONGEST_DETAIL:
@@ -90,6 +97,8 @@ class Findings:
     def merge(self, other: Findings) -> None:
         """Takes over the findings of another process or file."""
         self.counts += other.counts
+        for code, most in other.pixels.items():
+            self.pixels[code] = max(most, self.pixels.get(code, 0))
         for code, found in other.examples.items():
             kept = self.examples.setdefault(code, [])
             kept.extend(found[: KEPT_EXAMPLES - len(kept)])
@@ -120,6 +129,7 @@ class Findings:
                 "severity": self.severity(code),
                 "code": code,
                 "count": self.counts[code],
+                **({"pixels": self.pixels[code]} if code in self.pixels else {}),
                 "meaning": CHECKS[code].meaning,
                 "fix": CHECKS[code].fix,
                 "examples": [vars(example) for example in self.examples[code]],
@@ -133,7 +143,11 @@ class Findings:
         width = max(map(len, codes), default=0)
         for code in codes:
             count = self.counts[code]
-            yield f"{self.severity(code):<7}  {code:<{width}}  {CHECKS[code].sentence(count)}"
+            sentence = CHECKS[code].sentence(count)
+            if most := self.pixels.get(code):
+                fact, advice = sentence.split("; ", 1)
+                sentence = f"{fact} by up to {counted(most, 'pixel')}; {advice}"
+            yield f"{self.severity(code):<7}  {code:<{width}}  {sentence}"
             for example in self.examples[code][:SHOWN_EXAMPLES]:
                 yield f"{'':9}{example}"
             if count > SHOWN_EXAMPLES:

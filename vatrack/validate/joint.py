@@ -111,7 +111,7 @@ def _check_objects(data: JointFile, findings: Findings) -> None:
         "field-missing",
         data.path,
         data.ids[~known].tolist(),
-        lambda number: missing("annotations", {"id": number}, "instance_id")[1:],
+        lambda number: missing("annotations", {"id": number}, "instance_id")[1:3],
     )
     columns = (data.ids, data.instances, data.category, data.image, data.video)
     rows = (column[known & (data.image >= 0)].tolist() for column in columns)
@@ -142,7 +142,7 @@ def _check_items(data: JointFile, compare: bool, findings: Findings) -> None:
             first.setdefault((section, name, near), place_of(section, value))
         if section == "annotations":
             for fault in _mask_faults(value, types, sizes, compare):
-                findings.add(fault.finding, data.path, fault.place, fault.text)
+                findings.add(fault.finding, data.path, fault.place, fault.text, fault.pixels)
     for name in sorted(lists - FIELDS.keys()):
         if hint := did_you_mean(name, FIELDS.keys() - lists):
             findings.add("field-unknown", data.path, "", f"unknown list `{name}`{hint}")

@@ -9,8 +9,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
-from vatrack.common.mask_forms import is_inside
-from vatrack.common.rle import Bools, Floats, canonical
+from vatrack.common.mask_forms import pixels_outside
+from vatrack.common.rle import Bools, Floats, Ints, canonical
 from vatrack.sailvos.official import BOXES
 from vatrack.validate.findings import Findings
 
@@ -166,8 +166,12 @@ class _Batch:
 
     def check_overlaps(self) -> None:
         complete = _complete(self.amodal, self.visible, self.invisible)
-        outside = ~_inside(self.visible, self.amodal, known=complete)
-        self.add("visible-outside", outside, "visible_mask extends beyond segmentation")
+        pixels = _outside(self.visible, self.amodal, known=complete)
+        outside = pixels > 0
+        for row in np.flatnonzero(outside).tolist():
+            number = int(pixels[row])
+            text = f"visible_mask extends beyond segmentation by {counted(number, 'pixel')}"
+            self.found.add("visible-outside", self.file, self.rows[row].item, text, number)
         rest = _is_rest(self.invisible, self.amodal, self.visible, known=complete | outside)
         self.add("invisible-wrong", ~rest, "invisible_mask is not segmentation minus visible_mask")
 
@@ -190,15 +194,15 @@ def _complete(whole: Masks, inner: Masks, rest: Masks) -> Bools:
     return good
 
 
-def _inside(inner: Masks, outer: Masks, known: Bools) -> Bools:
-    """Whether `inner` lies in `outer`: their union is no larger than `outer`.
+def _outside(inner: Masks, outer: Masks, known: Bools) -> Ints:
+    """How many pixels of `inner` are not in `outer`.
 
-    True where it is known, or cannot be told.
+    0 where it is known that there are none, or where it cannot be told.
     """
-    good = np.ones(len(known), bool)
+    pixels = np.zeros(len(known), np.int64)
     for row in np.flatnonzero(_comparable(inner, outer) & (inner.areas > 0) & ~known).tolist():
-        good[row] = is_inside(inner.codes[row], outer.codes[row], outer.areas[row])
-    return good
+        pixels[row] = pixels_outside(inner.codes[row], outer.codes[row], outer.areas[row])
+    return pixels
 
 
 def _is_rest(rest: Masks, whole: Masks, inner: Masks, known: Bools) -> Bools:

@@ -205,6 +205,17 @@ def test_commands_are_short_below_the_current_folder(
     assert "--annotations mini/annotations --images mini/clips" in found.commands[0]
 
 
+@pytest.mark.parametrize(("second", "best"), [(30.0, []), (31.0, [1])])
+def test_equal_values_are_not_the_best(tmp_path: Path, second: float, best: list[int]) -> None:
+    runs = [
+        f"vatrack/resnet50:{name}={metrics(tmp_path / f'{name}.json', value)}"
+        for name, value in (("a", 30.0), ("b", second))
+    ]
+    found = collect(read_runs(runs)[0])
+    marked = [run.number for run in found if any(metric.best for metric in run.key_metrics)]
+    assert marked == best
+
+
 def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
     file = metrics(tmp_path / "metrics.json", 30.0)
     write_report([f"vatrack/resnet50={file}"], tmp_path / "report.html")

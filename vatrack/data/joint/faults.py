@@ -50,11 +50,13 @@ SINGULAR = {
 
 class JointFault(NamedTuple):
     """Something wrong: the code of its finding (docs/findings.md), the item ("annotation 7", or ""
-    for the whole file), and a sentence with the fix."""
+    for the whole file), a sentence with the fix, and how many pixels are wrong, where that says how
+    bad it is."""
 
     finding: str
     place: str
     text: str
+    pixels: int = 0
 
     def error(self, path: Path | str) -> InputError:
         """The same as a message about a file."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vatrack.common.counted import counted
 from vatrack.common.json_types import Json
-from vatrack.common.mask_forms import is_inside
+from vatrack.common.mask_forms import pixels_outside
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.data.fields import is_rate
 from vatrack.data.joint.faults import JointFault, place_of
@@ -34,11 +35,14 @@ def mask_faults(item: Json, compare: bool) -> Iterator[JointFault]:
     amodal, visible = item["area_amodal"], item["area_visible"]
     inner, outer = item["visible_mask"], item["amodal_mask"]
     # Equal codes, as of most objects, need no comparison of pixels.
-    if inner["counts"] != outer["counts"] and not is_inside(inner, outer, amodal):
+    same = inner["counts"] == outer["counts"]
+    if not same and (outside := pixels_outside(inner, outer, amodal)):
         yield JointFault(
             "visible-outside",
             place,
-            "visible_mask extends beyond amodal_mask; correct one of them",
+            f"visible_mask extends beyond amodal_mask by {counted(outside, 'pixel')}; correct one "
+            "of them, or unite both with `vatrack import-dataset` (coco-amodal)",
+            pixels=outside,
         )
     rate, expected = item.get("occlude_rate"), max(0.0, 1 - visible / amodal)
     if is_rate(rate) and abs(rate - expected) > RATE_TOLERANCE:

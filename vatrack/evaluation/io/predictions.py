@@ -27,6 +27,7 @@ from vatrack.evaluation.io.prediction_file import (
     open_predictions,
 )
 from vatrack.evaluation.io.prediction_form import Columns, append, append_all, unknown_image
+from vatrack.evaluation.io.tracked_video import check_video
 
 BATCH = 2048  # predictions whose form is checked together
 LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
@@ -109,7 +110,9 @@ def read_predictions(path: Path | str, images: Images, document: Any, source: st
     path = Path(path)
     with open_predictions(path) as predictions:
         notes = notes_beside(path)
-        check_clips(names_of(document, "videos"), source, path, notes)
+        videos = names_of(document, "videos")
+        check_clips(videos, source, path, notes)
+        check_video(path, images, videos, source)
         return parse_predictions(
             ((prediction.number, prediction.value) for prediction in predictions),
             images,

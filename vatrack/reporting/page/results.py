@@ -171,7 +171,7 @@ def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[
 
 
 def _with_best(runs: list[RunResults]) -> list[RunResults]:
-    """Marks the highest values where several runs on one dataset have the metric."""
+    """Marks the highest values where runs on one dataset have different ones of the metric."""
     known: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for run in runs:
         for metric in run.key_metrics:
@@ -180,7 +180,7 @@ def _with_best(runs: list[RunResults]) -> list[RunResults]:
 
     def marked(run: RunResults, metric: Shown) -> Shown:
         values = known[run.dataset, metric.name]
-        return replace(metric, best=len(values) > 1 and metric.value == max(values))
+        return replace(metric, best=len(set(values)) > 1 and metric.value == max(values))
 
     return [
         replace(run, key_metrics=[marked(run, metric) for metric in run.key_metrics])

@@ -111,7 +111,7 @@ def make_table(
 
     The measured rows of a block compete in each column. Where `across` has a text for each column,
     columns of equal text compete in each row instead. Values that look the same are equally good;
-    one alone beats nobody. The other arguments: see `Table`.
+    where all do, none is marked. The other arguments: see `Table`.
     """
     text = pd.DataFrame(
         [
@@ -173,8 +173,11 @@ def typeset(text: str) -> str:
 
 
 def _highest(numbers: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Which numbers are the highest in their column among the rows of their group."""
+    """Which numbers are the highest in their column among the rows of their group; none where
+    several are there and all are equal."""
     labels = pd.Series(groups, numbers.index, dtype=object)
     several = labels.duplicated(keep=False)
     numbers, labels = numbers[several], labels[several]
-    return numbers.eq(numbers.groupby(labels).transform("max"))
+    grouped = numbers.groupby(labels)
+    best, least, count = (grouped.transform(name) for name in ("max", "min", "count"))
+    return numbers.eq(best) & (best.gt(least) | count.eq(1))
