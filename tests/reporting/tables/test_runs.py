@@ -72,7 +72,7 @@ def test_runs_that_were_evaluated_otherwise_are_warned_of(
         (folder / "evaluation.yaml").write_text(yaml.safe_dump(values))
     read_runs([str(tmp_path)])
     assert [str(one.message) for one in recwarn] == (what is not None) * [
-        f"{folders[2]}: evaluated with another {what} than {folders[0]}, so their metrics cannot "
+        f"{folders[2]}: evaluated with different {what} than {folders[0]}, so their metrics cannot "
         "be compared; evaluate both again"
     ]
 

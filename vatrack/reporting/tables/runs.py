@@ -114,7 +114,7 @@ def _warn_of_others(runs: Sequence[Run]) -> None:
         other = first.setdefault(run.dataset, run) if run.folder else run
         if what := run.noted.differing(other.noted):
             warnings.warn(
-                f"{run.folder}: evaluated with another {' and '.join(what)} than {other.folder}, "
+                f"{run.folder}: evaluated with different {' and '.join(what)} than {other.folder}, "
                 "so their metrics cannot be compared; evaluate both again",
                 stacklevel=2,
             )
