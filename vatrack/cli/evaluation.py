@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,9 +126,11 @@ def evaluate(
     if only:
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return
-    typer.echo(evaluate_inputs(inputs, out, processes, details))
-    if run and same_file(out, RunFolder(run).metrics):
-        _keep(run, inputs.settings())
+    noted = run is not None and same_file(out, RunFolder(run).metrics)
+    evaluated = evaluate_inputs(inputs, out, processes, details, noted=noted)
+    typer.echo(evaluated)
+    if run and noted:
+        _keep(run, evaluated.settings)
 
 
 def merge_evaluations(
@@ -167,7 +170,7 @@ def _inputs(
     return ground_truth, predictions
 
 
-def _keep(run: Path, settings: dict[str, Any]) -> None:
+def _keep(run: Path, settings: Mapping[str, Any]) -> None:
     """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run.
 
     Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
