@@ -61,13 +61,16 @@ def use_this_server() -> None:
 
 
 def trunks() -> dict[str, Any]:
-    """Those of this process, for `be_a_program` (see `narrow_trunk` in tests/conftest.py)."""
-    from vatrack.models.backbone import BUILDERS
-
-    return {str(backbone): builder for backbone, builder in BUILDERS.items()}
+    """Those of this process, for `be_a_program` (see `narrow_trunk` in tests/conftest.py); none
+    where no network is loaded: PyTorch cannot be loaded while `vatrack.common.parallel` starts a
+    process."""
+    loaded = sys.modules.get("vatrack.models.backbone")
+    return {str(each): builder for each, builder in loaded.BUILDERS.items()} if loaded else {}
 
 
 def _use(builders: dict[str, Any]) -> None:
+    if not builders:
+        return
     from vatrack.config import Backbone
     from vatrack.models.backbone import BUILDERS
 

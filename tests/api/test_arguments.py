@@ -69,6 +69,15 @@ def test_numbers_of_any_kind_are_kept_as_plain_ones(squares: Predictor, tmp_path
     assert (tracked.frames, len(list((tracked.folder / "masks").iterdir()))) == (2, 4)
 
 
+def test_outputs_may_begin_in_the_home_folder(
+    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source = write_video(tmp_path / "v.mp4", 2)
+    (tracked,) = vatrack.track_videos(squares, source, "~/out")
+    assert tracked.folder == tmp_path / "out/v"
+
+
 def test_numpy_numbers_are_frame_rates(squares: Any) -> None:
     for kind in (np.float16, np.float32, np.float64, np.int64):
         assert V.TrackSettings(rate=kind(25)).rate == 25

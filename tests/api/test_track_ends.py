@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -72,20 +73,22 @@ def test_a_bad_frame_leaves_nothing(squares: Predictor, tmp_path: Path) -> None:
         assert left(tmp_path / "out") == [] and no_threads()
 
 
-@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize(
+    ("after", "number"), [(0, errno.ENOSPC), (3, errno.ENOSPC), (3, errno.EFBIG)]
+)
 def test_a_full_disk_leaves_nothing(
-    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, number: int
 ) -> None:
     write, calls = Outputs.write, []
 
     def failing(self: Outputs, item: Any) -> None:
         calls.append(1)
         if len(calls) > after:
-            raise OSError(28, "No space left on device")
+            raise OSError(number, os.strerror(number), str(self.folder / "overlay.mp4"))
         write(self, item)
 
     monkeypatch.setattr(Outputs, "write", failing)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=rf"{os.strerror(number)}: '.*out/v'$"):
         run(squares, write_video(tmp_path / "v.mp4", 30), tmp_path / "out")
     assert left(tmp_path / "out") == [] and no_threads()
 

@@ -134,7 +134,7 @@ def predicted(folder: RunFolder, found: Path) -> RunFolder:
 
 
 @pytest.fixture
-def truth(tiny_data: TinyData) -> tuple[object, ...]:
+def truth(tiny_data: TinyData) -> tuple[str, Path]:
     return ("--ground-truth", tiny_data.annotations / "valid" / "joint.json")
 
 
@@ -148,7 +148,7 @@ def inside(predicted: RunFolder, tiny_data: TinyData, tmp_path: Path) -> RunFold
 
 
 def test_a_run_is_evaluated_as_its_config_says(
-    vatrack, predicted: RunFolder, truth: tuple[object, ...], tmp_path: Path
+    vatrack, predicted: RunFolder, truth: tuple[str, Path], tmp_path: Path
 ) -> None:
     values = yaml.safe_load(predicted.config.read_text())
     values["evaluation"]["max_tracks"] = 7
@@ -167,7 +167,7 @@ def test_a_run_is_evaluated_as_its_config_says(
 
 
 def test_a_run_among_results_needs_no_other_option(
-    vatrack, inside: RunFolder, predicted: RunFolder, truth: tuple[object, ...], tmp_path: Path
+    vatrack, inside: RunFolder, predicted: RunFolder, truth: tuple[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "m.json"
     assert vatrack("evaluate", "--run", inside.path, "--out", inside.metrics)[0] == 0
@@ -183,7 +183,7 @@ def test_a_run_among_results_needs_no_other_option(
 
 
 def test_predictions_of_a_run_lack_no_mask_type_of_its_method(
-    vatrack, inside: RunFolder, truth: tuple[object, ...], tmp_path: Path
+    vatrack, inside: RunFolder, truth: tuple[str, Path], tmp_path: Path
 ) -> None:
     """The run's method has both masks, so predictions with one alone are damaged."""
     both = package.evaluate(truth[1], inside.predictions)
@@ -199,7 +199,7 @@ def test_predictions_of_a_run_lack_no_mask_type_of_its_method(
 
 
 def test_predictions_of_a_run_are_drawn_and_exported(
-    vatrack, predicted: RunFolder, tiny_data: TinyData, truth: tuple[object, ...], tmp_path: Path
+    vatrack, predicted: RunFolder, tiny_data: TinyData, truth: tuple[str, Path], tmp_path: Path
 ) -> None:
     drawn = tmp_path / "overlay.png"
     drawing = ("overlay", "--predictions", predicted.path, *truth, "--images", tiny_data.images)
@@ -280,6 +280,18 @@ def test_a_training_says_what_it_lacks(vatrack, tmp_path: Path) -> None:
         code, _, errors = vatrack(command, "--config", config, *places)
         assert code == 2
         assert "choose one with --method and --backbone" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_of_slurm_need_slurm(vatrack, tmp_path: Path) -> None:
+    """The training would begin on the login node."""
+    (tmp_path / "c.yaml").write_text("training: {random_start: true}\n")
+    words = ["--config", tmp_path / "c.yaml", "--annotations", tmp_path, "--images", tmp_path]
+    options = ["--partition", "gpu", "--account", "me"]
+    code, _, errors = vatrack("launch", *words, "--out", tmp_path / "run", *options)
+    assert code == 2
+    assert "--partition: has no effect, because launcher.cluster is local; add --set" in errors
+    assert "or remove --partition and --account" in errors
     assert not (tmp_path / "run").exists()
 
 

@@ -237,6 +237,18 @@ def test_what_the_system_says_has_a_fix() -> None:
     assert with_fix(OSError("odd")) == "odd"
 
 
+def test_a_folder_that_was_removed_under_the_process_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        Path("x").absolute()
+    assert with_fix(caught.value) == "the current folder no longer exists; choose another one (cd)"
+
+
 def test_a_config_is_named_where_its_file_is_known() -> None:
     error = ConfigError("seed", "is odd; choose another")
     assert str(error) == "config: seed: is odd; choose another"

@@ -235,6 +235,11 @@ def test_detections_that_fit_no_object_make_another_subset_likely(command, tmp_p
         code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
         assert (code, told in shown) == (0, likely)
         assert "9 of 9 videos (clip 1 to clip 9); " in shown
+    # The note beside the predictions knows better.
+    truth, found = write_inputs(tmp_path, joint, moved)
+    clips = {"number": 9, "first": "clip 1", "last": "clip 9"}
+    write_yaml(found.with_name("inference.yaml"), {"predictions": found.name, "clips": clips})
+    assert told not in command(*arguments(truth, found, tmp_path / "metrics.json"))[1]
 
 
 @pytest.mark.slow

@@ -53,6 +53,12 @@ def test_names_that_no_folder_may_have(mini_set: Set, tmp_path: Path, name: obje
     assert list(mini_set.found(tmp_path)) == ["video-name"]
 
 
+def test_a_frame_with_a_name_too_long_for_a_file_is_missing(mini_set: Set, tmp_path: Path) -> None:
+    image = mini_set.train["images"][3]
+    image["file_name"] = image["file_name"].replace(".bmp", f"{'0' * 300}.bmp")
+    assert "frame-missing" in mini_set.found(tmp_path)
+
+
 def test_folders_that_may_not_be_read(
     mini_set: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

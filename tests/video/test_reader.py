@@ -326,6 +326,26 @@ def test_frames_of_a_folder(tmp_path: Path) -> None:
     assert numbers(frames) == [1, 3]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "gap"),
+    [
+        ((0, 1, 2, 4, 5, 9), "2.png and 4.png"),  # as after a copy that was not complete
+        ((10, 20, 30, 50), "30.png and 50.png"),
+        ((0, 5, 10, 15), None),  # every fifth
+        ((7, 19, 22, 61, 90), None),  # times
+        ((3,), None),
+    ],
+)
+def test_frames_that_are_missing_are_told(
+    tmp_path: Path, numbers: tuple[int, ...], gap: str | None
+) -> None:
+    for number in numbers:
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number))
+    frames, found = read(tmp_path)
+    assert [number_of(frame.image) for frame in frames] == list(numbers)
+    assert [(gap or "") in note for note in found.notes] == [True] * (gap is not None)
+
+
 def test_recordings_that_were_joined(tmp_path: Path) -> None:
     """With `cat`, as transport streams and the parts of a DVD may be: times begin again."""
     path = write_video(tmp_path / "v.ts", 50, container="mpegts")

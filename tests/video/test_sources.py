@@ -192,6 +192,18 @@ def test_what_names_no_video(
         find_sources([word])
 
 
+def test_a_source_may_begin_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "v.mp4").write_bytes(b"x")
+    for word in ("~/v.mp4", "~/*.mp4", Path("~/v.mp4")):
+        (source,) = find_sources([word])
+        assert source.address == str(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match=r"^~no_such_user/v: no such file"):
+        find_sources(["~no_such_user/v"])
+
+
 def test_none_at_all() -> None:
     with pytest.raises(InputError, match="no video given"):
         find_sources([])

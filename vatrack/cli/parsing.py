@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from typer.core import TyperCommand, TyperGroup
 
 from vatrack.cli.option_pairs import check_options
+from vatrack.common.paths import from_home
 from vatrack.common.similar import did_you_mean, not_a_choice
-from vatrack.config.base import from_home
 from vatrack.config.plain_words import in_plain_words
 
 # Click's, which newer versions of typer have inside.

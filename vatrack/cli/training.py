@@ -21,6 +21,7 @@ from vatrack.cli.options import (
     RunsConfig,
     out_file,
 )
+from vatrack.common.errors import InputError
 from vatrack.config import load_config, load_run
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import require_run
@@ -77,6 +78,12 @@ def launch(
 
     run = load_run(config, method, backbone, overrides, seed)
     given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
+    asked = [f"--{key}" for key, value in given.items() if value]
+    if asked and run.launcher.cluster != "slurm":
+        raise InputError(
+            f"{asked[0]}: has no effect, because launcher.cluster is {run.launcher.cluster}; add "
+            f"--set launcher.cluster=slurm, or remove {' and '.join(asked)}"
+        )
     missing = {
         key: value for key, value in given.items() if value and getattr(run.launcher, key) is None
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.paths import from_home
 
 _NOUNS: dict[Any, str] = {
     str: "string",
@@ -62,9 +63,10 @@ def check_flag(what: str, value: Any) -> None:
 
 
 def as_path(what: str, value: Any) -> Path:
-    """The path of a file or folder; raises InputError where the value is none."""
+    """The path of a file or folder, with the home folder in place of ~; raises InputError where the
+    value is none."""
     check_type(what, value, str, os.PathLike)
-    return Path(value)
+    return from_home(Path(value))
 
 
 def make_plain(settings: Any) -> None:

@@ -110,6 +110,7 @@ _FIXES = {
     errno.EISDIR: "give a file, not a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "correct or remove it",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose another file system",
     errno.EMFILE: "raise the limit of open files (ulimit -n), or use fewer processes",
     errno.ENFILE: "close other programs, or use fewer processes",
     errno.ENOMEM: "free memory, or use fewer processes",
@@ -130,6 +131,8 @@ def with_fix(error: OSError) -> str:
     Example: `with_fix(OSError(28, "No space left on device"))` begins with "[Errno 28] No space
         left on device; free disk space".
     """
+    if error.errno == errno.ENOENT and error.filename is None and _has_no_folder():
+        return "the current folder no longer exists; choose another one (cd)"
     fix = _FIXES.get(error.errno or 0)
     if fix == _PERMISSION and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}; {fix}"
@@ -141,6 +144,15 @@ def with_fix(error: OSError) -> str:
 def has_fix(error: OSError) -> bool:
     """Whether `with_fix` knows what to do about it."""
     return error.errno in _FIXES
+
+
+def _has_no_folder() -> bool:
+    """Whether the folder in which this process works was removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def is_of_path(error: OSError) -> bool:

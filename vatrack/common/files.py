@@ -235,14 +235,14 @@ def scratch_directory(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def naming_full_disk(path: Path) -> Iterator[None]:
-    """Makes the error of a full disk name what was being written, where it names nothing or what
-    lies under a hidden temporary name for `path`.
+    """Makes the error of a full disk, or of a file that is too large, name what was being written,
+    where it names nothing or what lies under a hidden temporary name for `path`.
     """
     try:
         yield
     except OSError as error:
         named = error.filename2 or error.filename
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or (
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or (
             named is not None and f"/.{path.stem[:40]}" not in str(named)
         ):
             raise

@@ -23,6 +23,14 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def from_home(path: Path) -> Path:
+    """A path with the home folder in place of its ~; nobody means a folder called ~."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
+
+
 def same_file(first: Path | str, second: Path | str) -> bool:
     """Whether two paths name one file or folder, by whatever links; also one that is not there."""
     try:
@@ -62,6 +70,15 @@ def exists(path: Path) -> bool:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
+        return False
+
+
+def is_link(path: Path) -> bool:
+    """`Path.is_symlink`, of a name that is too long for any file, or below a folder that may not be
+    entered, too: False."""
+    try:
+        return path.is_symlink()
+    except OSError:
         return False
 
 

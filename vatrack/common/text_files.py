@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from vatrack.common.errors import BROKEN_LINK, InputError
-from vatrack.common.paths import exists
+from vatrack.common.paths import exists, is_link
 
 AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
@@ -77,7 +77,7 @@ def no_such(path: Path | str, kind: str) -> str:
     """
     path = Path(path)
     if not exists(path):
-        return BROKEN_LINK if path.is_symlink() else f"no such {kind}"
+        return BROKEN_LINK if is_link(path) else f"no such {kind}"
     found = "folder" if path.is_dir() else "file" if kind == "folder" else "pipe or a device"
     return f"is a {found}, not a {kind}"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from vatrack.common.paths import from_home
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Similarity = Annotated[float, Field(ge=-1, le=1)]
@@ -18,7 +19,7 @@ Side = Annotated[int, Field(ge=32)]
 
 class Frozen(BaseModel):
     """A section of the config: unknown keys and infinite numbers are refused, values cannot
-    change. A path that begins with ~ is below the home folder; nobody means a folder called ~."""
+    change. A path that begins with ~ is below the home folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -26,12 +27,5 @@ class Frozen(BaseModel):
     @classmethod
     def _from_home(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: from_home(inner) for key, inner in value.items()}
-        return from_home(value)
-
-
-def from_home(value: Any) -> Any:
-    """A path with the home folder in place of its ~; any other value as it is."""
-    with suppress(RuntimeError):  # there is no such user
-        return value.expanduser() if isinstance(value, Path) else value
-    return value
+            return {key: cls._from_home(inner) for key, inner in value.items()}
+        return from_home(value) if isinstance(value, Path) else value

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.paths import real
+from vatrack.common.paths import from_home, real
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
-from vatrack.config.base import from_home
 from vatrack.config.renamed import with_new_names
 
 EXTENDS = "extends"

@@ -9,7 +9,7 @@ docs/evaluation.md defines the tracking metrics and says what evaluation costs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,8 @@ def evaluate_inputs(
         )
         results = split.measure(processes, fewer=fewer)
     videos = {video: split.head.video_names.get(video, video) for video in split.head.heads}
-    return write_metrics(results, videos, split.protocol, named, out, details)
+    evaluated = write_metrics(results, videos, split.protocol, named, out, details)
+    return replace(evaluated, sure=split.sure)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class FileSet:
 
     `head`: the small lists of the ground truth; `videos`: all of them in their order, each after
     the number of its first prediction; `files`: where they are read; `protocol`: how they are
-    evaluated; `wrong`: the first prediction that belongs to no video, if there is one.
+    evaluated; `wrong`: the first prediction that belongs to no video, if there is one; `sure`:
+    whether the predictions are known to be for these videos.
     """
 
     head: TruthHead
@@ -116,6 +117,7 @@ class FileSet:
     files: Files
     protocol: Protocol
     wrong: PredictionError | None
+    sure: bool
 
     def slice_of(self, shard: Shard) -> slice:
         """Which of the videos belong to a shard."""
@@ -190,7 +192,7 @@ def open_files(
             if not len(head.images.id):
                 raise InputError(f"{truth}: contains no images; {JOINT.give}")
             notes = notes_beside(predictions)
-            check_clips(head.video_names, str(truth), predictions, notes)
+            sure = check_clips(head.video_names, str(truth), predictions, notes)
             if not len(found.offsets) and not found.wrong:
                 effect = (
                     f"all objects in {counted(len(head.images.id), 'image')} of "
@@ -216,7 +218,7 @@ def open_files(
                 ),
                 with_tracks=head.tracks,
             )
-            yield FileSet(head, videos, files, protocol, found.wrong)
+            yield FileSet(head, videos, files, protocol, found.wrong, sure)
 
 
 def _check_mask_types(

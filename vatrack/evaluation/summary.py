@@ -31,7 +31,8 @@ class Evaluated:
 
     `metrics`: by name, in percent; `detections`, in `images_seen` of `images`, `videos_seen` of
     `videos`, without those `left_out`, of classes that are not wanted; `tracks`, `mixed` of which
-    have detections of more than one class: allowed, but worth a look; `names`: those of the videos.
+    have detections of more than one class: allowed, but worth a look; `names`: those of the videos;
+    `sure`: the predictions are known to be for these videos.
     """
 
     out: Path
@@ -45,6 +46,7 @@ class Evaluated:
     mixed: int
     left_out: int = 0
     names: Sequence[Any] = ()
+    sure: bool = False
 
     @classmethod
     def of(
@@ -85,7 +87,8 @@ class Evaluated:
                     f"; {counted(self.left_out, 'detection')} left out, of classes that are not in "
                     "the ground truth or dropped"
                 )
-            if 2 * self.videos_seen < self.videos or self._fits_nowhere():
+            few = 2 * self.videos_seen < self.videos
+            if not self.sure and (few or self._fits_nowhere()):
                 found += f" (if the predictions are for another subset, {SAME_SUBSET})"
         if without_tracks(self.metrics):
             found += f"\n{NO_TRACKS}"

@@ -14,6 +14,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import BROKEN_LINK
 from vatrack.common.frame_folders import lacks_all
 from vatrack.common.images import SUFFIXES, is_frame
+from vatrack.common.paths import is_link
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded, is_file, is_folder
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, Size
@@ -125,7 +126,7 @@ def _listed(
 
 def _link(path: Path) -> str:
     """What is said of a broken link in the place of a folder or a frame; else nothing."""
-    return BROKEN_LINK if path.is_symlink() else ""
+    return BROKEN_LINK if is_link(path) else ""
 
 
 def _check_names(

@@ -43,6 +43,7 @@ class Decoder:
         self._source = source
         self.container = open_container(source)
         self._decoded = 0  # frames, also those before the start
+        self._orientations: dict[int, tuple[int, bool]] = {}  # by FFmpeg's angle
         self._jumped = False  # frames before the start were not decoded
         self._end = 0.0  # of the last packet, in seconds of the stream
         try:
@@ -86,7 +87,7 @@ class Decoder:
                 "record it again"
             )
         self._first = first
-        turns, mirrored = _orientation(first)
+        turns, mirrored = self._orientation(first)
         width, height = first.width, first.height
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         if turns % 2:
@@ -210,9 +211,17 @@ class Decoder:
         self._frames = self._decode()
         return self._frames
 
+    def _orientation(self, frame: av.video.frame.VideoFrame) -> tuple[int, bool]:
+        """`_orientation` of a frame, looked up once for each angle: a frame whose side data were
+        looked at refers to itself, and stays in memory until Python searches for such."""
+        angle = round(frame.rotation)
+        if angle not in self._orientations:
+            self._orientations[angle] = _orientation(frame)
+        return self._orientations[angle]
+
     def _upright(self, frame: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
         image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-        turns, mirrored = _orientation(frame)
+        turns, mirrored = self._orientation(frame)
         image = np.rot90(image[:, ::-1] if mirrored else image, turns)
         known = self.properties
         if image.shape[:2] != (known.height, known.width):

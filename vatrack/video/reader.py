@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +100,11 @@ class _Files:
             count_header=len(self.files),
             duration_s=float(len(self.files) / rate),
         )
+        if gap := _first_gap(self.files):
+            self.properties.notes.append(
+                f"{source.shown}: frames may be missing, first between {gap[0].name} and "
+                f"{gap[1].name}; those that are there are played one after the other"
+            )
 
     def frames(self, start_s: float) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
         size = (self.properties.height, self.properties.width)
@@ -126,3 +134,17 @@ class _Files:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _first_gap(files: Sequence[Path]) -> tuple[Path, Path] | None:
+    """Two frames that follow each other with a larger step than most; None where the numbers that
+    end the names have one step, or none that is usual (times, for example)."""
+    ends = [re.fullmatch(r"(.*?)([0-9]+)", file.stem) for file in files]
+    if not all(ends) or len({end[1] for end in ends if end}) > 1:
+        return None
+    steps = [int(after[2]) - int(end[2]) for end, after in pairwise(ends) if end and after]
+    usual, often = Counter(steps).most_common(1)[0] if steps else (0, 0)
+    larger = [number for number, step in enumerate(steps) if step > usual]
+    if not larger or min(steps) < usual or 2 * often <= len(steps):
+        return None
+    return files[larger[0]], files[larger[0] + 1]

@@ -18,7 +18,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
 from vatrack.common.images import ENDINGS, SUFFIXES, is_frame
 from vatrack.common.numbers_in_names import natural
-from vatrack.common.paths import exists
+from vatrack.common.paths import exists, from_home
 from vatrack.common.run_files import CONFIG_FILE, METRICS_LOG_FILE
 from vatrack.common.text_files import no_such, read_text
 
@@ -106,6 +106,8 @@ def _sources(word: Word) -> list[Source]:
         return [Source(_name(_SCHEME.sub("", _USER.sub(r"\1", word))), "stream", word)]
     if not word:
         raise InputError("a source is empty (''); give a video file, or a folder of frames")
+    if word.startswith("~"):  # in quotes, or in Python
+        word = str(from_home(Path(word)))
     path = Path(word)
     if not exists(path):
         if word.isdecimal():

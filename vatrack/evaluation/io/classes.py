@@ -87,7 +87,7 @@ def category_ids(
 
 def check_clips(
     names: Mapping[int, Any], truth: str, predictions: Path, notes: Mapping[str, Any]
-) -> None:
+) -> bool:
     """Whether predictions were made for the clips of the ground truth: ids are often the same in
     the files of both subsets, and of another division into clips. Warns where it lacks the first
     or the last clip, or has another number of them.
@@ -96,15 +96,18 @@ def check_clips(
         names: names by clip id in the ground truth; `truth`: that file, for messages.
         notes: see `notes_beside`.
 
+    Returns:
+        Whether it is known that they were: the notes name them.
+
     Raises:
         InputError: it has neither.
     """
     clips = notes.get("clips")
     if not isinstance(clips, Mapping):
-        return
+        return False
     number, *ends = (clips.get(key) for key in ("number", "first", "last"))
     if not isinstance(number, int) or not all(isinstance(end, str) for end in ends):
-        return
+        return False
     known = set(map(str, names.values()))
     lost = [name for name in ends if name not in known]
     made = (
@@ -123,6 +126,7 @@ def check_clips(
             f"{made} {counted(len(names), 'clip')}; predict again if the clips were divided anew",
             stacklevel=2,
         )
+    return not lost and number == len(names)
 
 
 def notes_beside(predictions: Path) -> Mapping[str, Any]:
