@@ -466,10 +466,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(FolderBusy, match="another training is running in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
-    assert (
-        f"process {process.pid}); waiting up to 1 s for it to end"
-        in capsys.readouterr().out
-    )
+    assert f"process {process.pid}); waiting up to 1 s for it to end" in capsys.readouterr().out
     # A signal ends the waiting; there is nothing to save.
     second = start(config(out), tiny_data, out)
     wait_until(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), process=second)
