@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,8 +128,8 @@ def evaluate(
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return
     typer.echo(evaluate_inputs(inputs, out, processes, details))
-    if run and same_file(out, RunFolder(run).metrics):
-        _keep(run, inputs.settings())
+    if run:
+        _keep(run, out, inputs.settings)
 
 
 def merge_evaluations(
@@ -146,8 +148,8 @@ def merge_evaluations(
     if run:
         require_run(run, None, "--run ")  # the settings are those of the shards
     typer.echo(merge(shards, out, details))
-    if run and same_file(out, RunFolder(run).metrics):
-        _keep(run, settings_of(shards[0]))
+    if run:
+        _keep(run, out, partial(settings_of, shards[0]))
 
 
 def _inputs(
@@ -167,14 +169,16 @@ def _inputs(
     return ground_truth, predictions
 
 
-def _keep(run: Path, settings: dict[str, Any]) -> None:
+def _keep(run: Path, out: Path, settings: Callable[[], dict[str, Any]]) -> None:
     """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run.
 
     Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
     """
     from vatrack.experiments.log import log_evaluation
 
-    write_yaml(RunFolder(run).evaluation, settings)
+    if not same_file(out, RunFolder(run).metrics):
+        return
+    write_yaml(RunFolder(run).evaluation, settings())
     log_evaluation(run)
 
 
