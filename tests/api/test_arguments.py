@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ import yaml
 
 import vatrack
 from tests.video.videos import write_video
+from vatrack.api.frames import exact_rate
 from vatrack.api.predictor import Predictor
 from vatrack.common.errors import InputError
 
@@ -83,6 +84,8 @@ def test_numpy_numbers_are_frame_rates(squares: Any) -> None:
         assert V.TrackSettings(rate=kind(25)).rate == 25
         _, second = squares.track([IMAGE, IMAGE], rate=kind(25))
         assert second.time_s == 0.04
+        exact: Any = exact_rate(cast("float", kind(25)))
+        assert exact == 25 and type(exact.numerator) is int
 
 
 def test_a_member_of_an_enum_counts_as_its_value() -> None:

@@ -151,10 +151,15 @@ def test_results_that_were_made_while_another_video_was_tracked_are_kept(
     assert left(before.folder) == FILES and left(tmp_path / "out") == ["a", "b"]
 
 
-def test_a_source_is_never_replaced(squares: Predictor, tmp_path: Path) -> None:
+@pytest.mark.parametrize("linked", ["", "file", "folder"])
+def test_a_source_is_never_replaced(squares: Predictor, tmp_path: Path, linked: str) -> None:
     folder = tmp_path / "out/overlay"
     folder.mkdir(parents=True)
     source = write_video(folder / "overlay.mp4", 2)
+    if linked:
+        link = tmp_path / ("overlay.mp4" if linked == "file" else "elsewhere")
+        link.symlink_to(source if linked == "file" else folder)
+        source = link if linked == "file" else link / source.name
     with pytest.raises(InputError, match="would be overwritten; move it"):
         run(squares, source, tmp_path / "out", overwrite=True)
     assert source.exists()

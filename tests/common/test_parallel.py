@@ -67,6 +67,8 @@ def test_a_script_does_not_run_again_in_its_workers(tmp_path: Path) -> None:
         "print(list(ordered_map(pow, range(3), 2, 2)))\n"
         "print(len(list(ordered_streams(counting, '', [1, 2], 2))))\n"
         "print(__file__.endswith('script.py'), __spec__)\n"
+        "del __file__  # a notebook has none\n"
+        "print(list(ordered_map(pow, range(3), 2, 2)), '__file__' in globals())\n"
     )
     words = [sys.executable, str(script)]
     ended = subprocess.run(
@@ -74,7 +76,10 @@ def test_a_script_does_not_run_again_in_its_workers(tmp_path: Path) -> None:
         timeout=60, check=False,
     )  # fmt: skip
     assert ended.stderr == ""
-    assert ended.stdout.splitlines() == ["begun", "[0, 1, 4]", "3", "True None"]
+    assert ended.stdout.splitlines() == [
+        *("begun", "[0, 1, 4]", "3", "True None"),
+        "[0, 1, 4] False",
+    ]
 
 
 def test_a_slow_item_is_waited_for() -> None:

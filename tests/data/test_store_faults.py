@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,14 @@ def test_annotations_that_lack_something(
     file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [spoiled]}), BOTH)
     with pytest.raises(InputError, match=rf"a\.json: {message}"):
         file.objects(0)
+
+
+def test_a_folder_of_one_subset_in_place_of_both_is_told(tmp_path: Path) -> None:
+    for subset in ("train", "valid"):
+        (tmp_path / subset).mkdir()
+        (tmp_path / subset / "joint.json").touch()
+    for subset in ("train", "valid"):
+        source = tmp_path / subset / "train" / "joint.json"
+        told = f"{source}: no such file; give the folder with train/ and valid/: {tmp_path}"
+        with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
+            open_store(source)

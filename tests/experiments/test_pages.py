@@ -265,8 +265,9 @@ def test_the_links_then_the_server_without_telemetry_until_ctrl_c(
     try:
         wait_until(lambda: answers(port) or command.poll() is not None)
         assert f"@vatrack mlflow-ui {port}\n" in Path("/proc/net/unix").read_text()
-        first, *_ = (tmp_path / "said").read_text().partition("Ctrl-C stops it.")
-        assert re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/\d+/runs\?", first)
+        first, *found = (tmp_path / "said").read_text().splitlines()
+        assert first.endswith("Ctrl-C stops it); then open:"), "the links come last"
+        assert re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/\d+/runs\?", "\n".join(found))
         environment = Path(f"/proc/{command.pid}/environ").read_text().split("\0")
         assert {"MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"} <= set(environment)
         with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=60) as answer:

@@ -41,7 +41,7 @@ def test_the_next_command_on_the_way_to_the_metrics(run: RunFolder) -> None:
             run.predictions,
             "; predict the validation set: "
             f"vatrack predict --checkpoint {given} --frames {joint} --images mini/clips "
-            f"--out {given}/predictions.jsonl.gz",
+            f"--out {given}/predictions.jsonl.gz --processes 0",
         ),
         (
             run.metrics,

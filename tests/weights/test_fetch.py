@@ -79,7 +79,7 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
         (
             None,
             r"training\.weights: frozen_stages 1 and norm batch need pretrained weights, but none "
-            r"are given for resnet18; set training\.weights to a file",
+            r"are given for resnet18; set training\.weights: \{resnet18: FILE\} ",
         ),
         ({"resnet50": "mine.pth"}, r"mine\.pth: no such file, and no address .* ends in mine\.pth"),
     ],

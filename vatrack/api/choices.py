@@ -15,7 +15,12 @@ from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Method
 
 Cuts = Literal["detect", "none"]
-DEFAULT_SCORE = 0.5  # lowest score of objects that are shown
+DEFAULT_SCORE = 0.5
+
+
+def lowest_score(score: float | None) -> float:
+    """Of objects that are written and drawn; None: nobody has chosen one."""
+    return DEFAULT_SCORE if score is None else score
 
 
 def check_network(

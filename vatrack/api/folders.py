@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import NOT_A_FOLDER, check_target, refuse_other_files
-from vatrack.common.paths import real
+from vatrack.common.paths import is_link, real
 from vatrack.common.run_files import FRAMES_FILE
+from vatrack.common.text_files import nearest_existing
 from vatrack.video.sources import Source
 
 OVERLAY, PREDICTIONS, TRACKS = "overlay.mp4", "predictions.jsonl", "tracks.csv"
@@ -22,7 +25,7 @@ MASKS, CROPS = "masks", "crops"
 NAMES = {OVERLAY, PREDICTIONS, TRACKS, FRAMES, RUN, MASKS, CROPS}
 
 
-def check_folders(sources: Iterable[Source], out: Path, *, overwrite: bool) -> None:
+def check_folders(sources: Collection[Source], out: Path, *, overwrite: bool) -> None:
     """Refuses to write what must not be written; makes nothing.
 
     Args:
@@ -35,6 +38,7 @@ def check_folders(sources: Iterable[Source], out: Path, *, overwrite: bool) -> N
     """
     if out.is_file():
         raise InputError(f"{out}: is a file, not a folder; choose another output folder")
+    above = cache(real)
     for source in sources:
         folder = out / source.name
         if not folder.exists():
@@ -47,15 +51,17 @@ def check_folders(sources: Iterable[Source], out: Path, *, overwrite: bool) -> N
                 "them with --overwrite (in Python overwrite=True)"
             )
         refuse_other_files(folder, lambda path: path.parts[0] in NAMES)
-        for other in sources:
-            for file in (Path(other.address), *other.files):
-                if real(folder) in real(file).parents:
-                    raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
+        whole = real(folder)
+        for file in chain.from_iterable((Path(each.address), *each.files) for each in sources):
+            # Frames of one folder, which may be a million, follow its links together.
+            place = real(file).parent if is_link(file) else above(file.parent)
+            if whole == place or whole in place.parents:
+                raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
 
 
 def _check_place(path: Path) -> None:
     """As `check_target` of something that is missing, but makes nothing."""
-    place = next(part for part in path.absolute().parents if part.exists() or part.is_symlink())
+    place = nearest_existing(path.absolute().parent)
     if not place.is_dir():
         raise InputError(f"{path}: {NOT_A_FOLDER}")
     if not os.access(place, os.W_OK | os.X_OK):

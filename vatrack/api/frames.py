@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from numbers import Integral, Rational
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,8 @@ def exact_rate(rate: float | None) -> Fraction | None:
     check_number("the frame rate", rate)
     if not 0.001 <= rate <= 1000:
         raise InputError(f"the frame rate is {rate}; it must be 0.001 to 1000 frames per second")
-    exact = rate if isinstance(rate, Rational) else float(rate)  # a NumPy number has no fraction
+    # Of a NumPy number a fraction would not be one, or have NumPy's integers, which overflow.
+    exact = rate if isinstance(rate, Fraction) else float(rate)
     return Fraction(exact).limit_denominator(10_000)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vatrack.api.choices import DEFAULT_SCORE, Cuts
+from vatrack.api.choices import Cuts, lowest_score
 from vatrack.api.frames import exact_rate, frames_of
 from vatrack.api.results import FrameResult
 from vatrack.api.shots import ShotDetector
@@ -112,11 +112,10 @@ class Predictor:
             InputError: the source cannot be read, or a setting is wrong; damage inside the source
                 is raised when it is reached.
         """
-        lowest = DEFAULT_SCORE if score is None else score
         predictor = self.with_score(score)
         wanted = None if classes is None else self.class_ids(classes)
         frames = frames_of(video, selection, exact_rate(rate))
-        followed = predictor.follow(frames, cuts=cuts, score=lowest, class_ids=wanted)
+        followed = predictor.follow(frames, cuts=cuts, score=lowest_score(score), class_ids=wanted)
         return (item.result for item in followed)
 
     def with_score(self, score: float | None) -> Predictor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from vatrack.api.choices import DEFAULT_SCORE, Cuts
+from vatrack.api.choices import Cuts, lowest_score
 from vatrack.api.frames import exact_rate
 from vatrack.common.arguments import check_flag, check_score, check_type, make_plain, several
 from vatrack.common.counted import counted
@@ -73,7 +73,7 @@ class TrackSettings:
     @property
     def lowest_score(self) -> float:
         """Of objects that are written and drawn."""
-        return DEFAULT_SCORE if self.score is None else self.score
+        return lowest_score(self.score)
 
 
 @dataclass(frozen=True)

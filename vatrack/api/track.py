@@ -7,7 +7,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from numbers import Integral
 from pathlib import Path
@@ -173,7 +173,8 @@ class _Job:
                 check_folders([self.source], self.folder.parent, overwrite=self.settings.overwrite)
                 yield
             finally:
-                lock.rmdir()
+                with suppress(OSError):  # somebody has tidied up
+                    lock.rmdir()
 
     def _warn(self, found: Properties) -> None:
         """Logs the notes that are new."""

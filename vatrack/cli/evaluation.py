@@ -126,7 +126,7 @@ def evaluate(
     if only:
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return
-    noted = run is not None and same_file(out, RunFolder(run).metrics)
+    noted = _is_of(run, out)
     evaluated = evaluate_inputs(inputs, out, processes, details, noted=noted)
     typer.echo(evaluated)
     if run and noted:
@@ -149,7 +149,7 @@ def merge_evaluations(
     if run:
         require_run(run, None, "--run ")  # the settings are those of the shards
     typer.echo(merge(shards, out, details))
-    if run and same_file(out, RunFolder(run).metrics):
+    if run and _is_of(run, out):
         _keep(run, settings_of(shards[0]))
 
 
@@ -170,11 +170,14 @@ def _inputs(
     return ground_truth, predictions
 
 
-def _keep(run: Path, settings: Mapping[str, Any]) -> None:
-    """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run.
+def _is_of(run: Path | None, metrics: Path) -> bool:
+    """Whether metrics are those in a run's folder. Others are another evaluation of the run: they
+    change nothing in its folder."""
+    return run is not None and same_file(metrics, RunFolder(run).metrics)
 
-    Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
-    """
+
+def _keep(run: Path, settings: Mapping[str, Any]) -> None:
+    """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run."""
     from vatrack.experiments.log import log_evaluation
 
     write_yaml(RunFolder(run).evaluation, settings)

@@ -77,12 +77,13 @@ def mlflow_ui(
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
         raise typer.Exit(_code(error)) from None
+    if hold:  # before the links, which come last on the screen
+        typer.echo("Starting the server (up to half a minute; Ctrl-C stops it); then open:")
     for shows, address in found:
         typer.echo(f"{shows}\n  {address}")
     if not found:
         typer.echo(f"no runs yet: {server}")
     if hold:
-        typer.echo("Open this once the server runs (up to half a minute). Ctrl-C stops it.")
         become_server(uri, port, hold)
 
 

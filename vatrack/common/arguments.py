@@ -55,6 +55,13 @@ def check_number(what: str, value: Any) -> None:
     check_type(what, value, Real)
 
 
+def check_score(score: float) -> None:
+    """Raises InputError where a score threshold is no number between 0 and 1."""
+    check_number("the score threshold", score)
+    if not 0 <= score <= 1:
+        raise InputError(f"the score threshold is {score}; it must be from 0 to 1")
+
+
 def check_flag(what: str, value: Any) -> None:
     """Raises InputError where a value is neither True nor False: words like "no" would count as
     True."""
@@ -99,10 +106,3 @@ def _named(kinds: Iterable[Any]) -> str:
     nouns = [_NOUNS.get(kind, kind.__name__) for kind in kinds]
     *others, last = [f"{'an' if noun[0] in 'AEIOaeiou' else 'a'} {noun}" for noun in nouns]
     return f"{', '.join(others)} or {last}" if others else last
-
-
-def check_score(score: float) -> None:
-    """Raises InputError where a score threshold is no number between 0 and 1."""
-    check_number("the score threshold", score)
-    if not 0 <= score <= 1:
-        raise InputError(f"the score threshold is {score}; it must be from 0 to 1")

@@ -141,6 +141,11 @@ def with_fix(error: OSError) -> str:
     return f"{error}; {fix}" if fix else str(error)
 
 
+def has_fix(error: OSError) -> bool:
+    """Whether `with_fix` knows what to do about it."""
+    return error.errno in _FIXES
+
+
 def _has_no_folder() -> bool:
     """Whether the folder in which this process works was removed."""
     try:
@@ -148,11 +153,6 @@ def _has_no_folder() -> bool:
     except FileNotFoundError:
         return True
     return False
-
-
-def has_fix(error: OSError) -> bool:
-    """Whether `with_fix` knows what to do about it."""
-    return error.errno in _FIXES
 
 
 def is_of_path(error: OSError) -> bool:

@@ -30,6 +30,7 @@ V = TypeVar("V")
 
 
 FEWER = "use fewer --processes"
+_MAIN = threading.Lock()  # two threads would take each other's change for what was there before
 
 
 def ordered_map(
@@ -192,12 +193,15 @@ def _main_is_not_read(work: Callable[..., Any]) -> Iterator[None]:
     if work.__module__ == "__main__":  # it is needed
         yield
         return
-    before = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
-    main.__spec__ = main.__file__ = None
-    try:
-        yield
-    finally:
-        main.__dict__.update(before)
+    with _MAIN:
+        # In a notebook it has no `__file__`, and shall have none afterwards.
+        before = {name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)}
+        main.__spec__ = main.__file__ = None
+        try:
+            yield
+        finally:
+            del main.__spec__, main.__file__
+            vars(main).update(before)
 
 
 class _Worker(Generic[R]):
@@ -237,7 +241,7 @@ class _Worker(Generic[R]):
 def _receive(workers: list[_Worker[R]]) -> Iterator[tuple[int, R]]:
     """The results that are there, one of each process, after waiting for the first."""
     at_work = [worker for worker in workers if worker.item is not None]
-    ready = connection.wait([worker.pipe for worker in at_work])
+    ready = set(connection.wait([worker.pipe for worker in at_work]))
     for worker in (worker for worker in at_work if worker.pipe in ready):
         what, value = worker.receive()
         if what == "error":

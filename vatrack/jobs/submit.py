@@ -164,8 +164,10 @@ def _safe_path() -> Iterator[None]:
     try:
         yield
     finally:
-        del os.environ[SAFE_PATH]
-        os.environ |= {} if before is None else {SAFE_PATH: before}
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 def _exit_failed() -> None:
@@ -205,8 +207,7 @@ def check_launcher(launcher: LauncherConfig) -> None:
         )
     if launcher.cluster == "debug" and process_count(launcher) > 1:
         raise ConfigError(
-            "launcher.cluster",
-            "debug uses one process; set launcher.processes to 1, or use local",
+            "launcher.cluster", "debug uses one process; set launcher.processes to 1, or use local"
         )
     if launcher.cluster == "slurm":
         if launcher.save_seconds + WARNING_SECONDS >= 60 * launcher.minutes:
@@ -250,8 +251,7 @@ def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") ->
     else:
         parameters["gpus_per_node"] = launcher.gpus
     for key in ("partition", "account", "constraint", "qos"):
-        value = getattr(launcher, key)
-        if value is not None:
+        if (value := getattr(launcher, key)) is not None:
             parameters[f"slurm_{key}"] = value
     return parameters
 

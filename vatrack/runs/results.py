@@ -89,7 +89,7 @@ def commands_of(folder: Path) -> dict[str, str]:
         f"--out {run}",
         "best_checkpoint": f"vatrack select --run {run} --out {files.selection}",
         "predictions": f"vatrack predict --checkpoint {run} --frames {truth} --images {frames} "
-        f"--out {files.predictions}",
+        f"--out {files.predictions} --processes 0",  # the same bytes as the workflow's
         "metrics": f"vatrack evaluate --run {run} --out {files.metrics} --details {files.details}",
     }
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.common.image_headers import read_header
-from vatrack.common.images import existing_image, read_image
+from vatrack.common.image_headers import Header, read_header
+from vatrack.common.images import decode_image, existing_image, read_image
 from vatrack.video.decoder import Decoder
 from vatrack.video.frames import DEFAULT_RATE, Properties, Selection, VideoFrame, check_size
 from vatrack.video.sources import Source
@@ -112,14 +112,15 @@ class _Files:
             time_s = float(number / self.properties.rate)
             if time_s < start_s:
                 continue
-            image = read_image(file)
+            path = existing_image(file)
+            header = read_header(path)
+            image = decode_image(path, (header.width, header.height))
             check_size(str(file), image.shape, size)
-            self._note(file)
+            self._note(file, header)
             yield time_s, image
 
-    def _note(self, file: Path) -> None:
+    def _note(self, file: Path, header: Header) -> None:
         """Notes what of an image is not used, once for all that have it."""
-        header = read_header(existing_image(file))
         for what, found in (
             ("only the upper 8 bits of its colours are used", header.depth > 8),
             ("its alpha channel is ignored", header.alpha),
