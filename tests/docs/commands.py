@@ -131,6 +131,7 @@ REASONS = (
      "downloads; tests/weights/test_fetch.py runs it on a folder"),
     (r"snakemake (annotations )?--cores 2 --configfile (mine|first)\.yaml( -n)?$",
      "tests/workflow/test_own_data.py runs the workflow on own data"),
+    (r"snakemake clips --cores 2$", "tests/workflow/test_end_to_end.py rebuilds lost clips"),
     (r"snakemake --cores 2 --unlock$", "needs a lock that a killed Snakemake left"),
 )  # fmt: skip
 
