@@ -20,7 +20,7 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
 from vatrack.data.forms import FORMS
 from vatrack.data.frames import AnnotationFile
-from vatrack.data.store import Store, open_store
+from vatrack.data.store import Store, open_store, require_annotations
 from vatrack.data.store_writer import store_path
 from vatrack.sailvos.convert import convert_files
 
@@ -203,6 +203,33 @@ def test_a_store_of_another_file_is_not_taken(tmp_path: Path) -> None:
     shutil.copy2(store_path(path), store_path(other))
     assert path.stat().st_size == other.stat().st_size
     assert ids(open_store(other)) == {number: found[::-1] for number, found in EXPECTED.items()}
+
+
+@pytest.mark.parametrize(
+    ("here", "given", "folder"),
+    [
+        (".", "a/train/train/joint.json", "a"),
+        (".", "a/valid/train/joint.json", "a"),
+        ("a/train", "train/joint.json", "a"),  # --annotations .
+        (".", "a/train/joint.json.gz", None),
+        (".", "a/other/joint.json", None),  # a/joint.json says nothing
+        ("a", "gone.json", None),
+        ("/", "gone.json", None),
+    ],
+)
+def test_the_folder_of_a_subset_is_told_from_one_without_annotations(
+    here: str, given: str, folder: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("train/joint.json", "valid/joint.json", "joint.json"):
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "a" / name).touch()
+    monkeypatch.chdir(tmp_path / here)
+    told = "create it with `vatrack convert`"
+    if folder:
+        told = f"give the folder with train/ and valid/: {tmp_path / folder}"
+    with pytest.raises(InputError) as caught:
+        require_annotations(Path(given))
+    assert str(caught.value).startswith(f"{given}: no such file; {told}")
 
 
 def test_a_folder_in_its_place(tmp_path: Path) -> None:

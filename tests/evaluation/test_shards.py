@@ -131,6 +131,23 @@ def test_merged_they_are_the_bytes_of_one_evaluation(
     assert alone.read_bytes() == whole[0]
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_merged_they_know_too_that_the_predictions_are_for_these_videos(
+    noted: bool, tmp_path: Path
+) -> None:
+    joint, predictions = ten_videos()
+    inputs = write(tmp_path, joint, predictions[:1])
+    first, *_, last = (video["name"] for video in joint["videos"])
+    note = {"predictions": inputs.predictions.name}
+    clips = {"number": len(joint["videos"]), "first": first, "last": last}
+    inputs.predictions.with_name("inference.yaml").write_text(
+        yaml.safe_dump(note | ({"clips": clips} if noted else {}))
+    )
+    whole = inputs.whole(tmp_path)
+    assert ("for another subset" in whole[2]) != noted
+    assert merged(inputs.shards(2, tmp_path), tmp_path) == whole
+
+
 def test_the_variants_are_different(evaluated: Whole) -> None:
     documents = set()
     for variant in VARIANTS:

@@ -216,6 +216,27 @@ def test_without_its_last_volume_nothing_is_unpacked(
     assert contents(out) == files
 
 
+@pytest.mark.parametrize("name", FORMS[:5])
+def test_a_first_volume_alone_is_not_unpacked(tmp_path: Path, name: str) -> None:
+    """Its checksum does not tell that others are missing."""
+    files = {f"a/images/{n:06d}.bmp": random.Random(n).randbytes(3000) for n in range(40)}
+    first, _ = split(pack(tmp_path / name, files), [f"{name}.aa", f"{name}.ab"])
+    with pytest.raises(InputError, match=r"\.ab: is missing: .* does not end with .*\.aa, "):
+        do(tmp_path / "out", checked(first))
+    assert not (tmp_path / "out").exists()
+
+
+def test_headers_are_not_followed_where_a_checksum_tells_that_a_tar_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be many, far from each other on a slow disk."""
+    followed = list[Path]()
+    monkeypatch.setattr(unpacking, "check_headers", lambda archive: followed.append(archive.path))
+    summed, other = (pack(tmp_path / f"{name}.tar", video(name)) for name in "ab")
+    do(tmp_path / "out", checked(summed), other)
+    assert followed == [other]
+
+
 def test_a_failure_stops_the_other_archives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -306,11 +306,11 @@ def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_
         warnings.simplefilter("error")
         assert found(run) is not None
     write("2")
-    with pytest.warns(UserWarning, match=r"with another validation set than .* remove .*run$"):
+    with pytest.warns(UserWarning, match=r"with different validation data than .* remove .*run$"):
         assert found(run) is not None
     write("1")
     other = run.evaluation.model_copy(update={"detection_area": "mask"})
-    with pytest.warns(UserWarning, match="with another evaluation than the present one"):
+    with pytest.warns(UserWarning, match="with different evaluation settings than the present"):
         assert found(run.model_copy(update={"evaluation": other})) is not None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,9 +126,11 @@ def evaluate(
     if only:
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return
-    typer.echo(evaluate_inputs(inputs, out, processes, details))
-    if run:
-        _keep(run, out, inputs.settings)
+    own = _are_the_runs(out, run)
+    evaluated = evaluate_inputs(inputs, out, processes, details, noted=own is not None)
+    typer.echo(evaluated)
+    if own:
+        _keep(own, evaluated.settings)
 
 
 def merge_evaluations(
@@ -148,8 +149,8 @@ def merge_evaluations(
     if run:
         require_run(run, None, "--run ")  # the settings are those of the shards
     typer.echo(merge(shards, out, details))
-    if run:
-        _keep(run, out, partial(settings_of, shards[0]))
+    if own := _are_the_runs(out, run):
+        _keep(own, settings_of(shards[0]))
 
 
 def _inputs(
@@ -169,16 +170,19 @@ def _inputs(
     return ground_truth, predictions
 
 
-def _keep(run: Path, out: Path, settings: Callable[[], dict[str, Any]]) -> None:
-    """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run.
+def _are_the_runs(out: Path, run: Path | None) -> Path | None:
+    """The run, if these metrics are the ones in its folder.
 
     Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
     """
+    return run if run and same_file(out, RunFolder(run).metrics) else None
+
+
+def _keep(run: Path, settings: Mapping[str, Any]) -> None:
+    """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run."""
     from vatrack.experiments.log import log_evaluation
 
-    if not same_file(out, RunFolder(run).metrics):
-        return
-    write_yaml(RunFolder(run).evaluation, settings())
+    write_yaml(RunFolder(run).evaluation, settings)
     log_evaluation(run)
 
 

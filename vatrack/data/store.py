@@ -118,10 +118,13 @@ def require_annotations(source: Path) -> None:
         InputError: it is missing, a folder, a pipe or a device.
     """
     if not source.exists():
-        if (source.parents[1] / source.name).is_file():  # train/ where the folder above is wanted
+        # Where train/ or valid/ was given, and the folder above is wanted, it would be found there.
+        given = source.absolute().parent.parent
+        subset = given.parent / source.parent.name
+        if all((folder / source.name).is_file() for folder in (given, subset)):
             raise InputError(
                 f"{source}: {no_such(source, 'file')}; give the folder with train/ and valid/: "
-                f"{source.parents[2]}"
+                f"{given.parent}"
             )
         raise InputError(
             f"{source}: {no_such(source, 'file')}; create it with `vatrack convert` (own data: "

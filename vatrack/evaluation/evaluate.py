@@ -28,6 +28,8 @@ def evaluate_inputs(
     processes: int = 1,
     details: Path | None = None,
     fewer: str = FEWER,
+    *,
+    noted: bool = False,
 ) -> Evaluated:
     """Evaluates a file of predictions and writes the flat metrics (contract 4).
 
@@ -43,6 +45,7 @@ def evaluate_inputs(
         details: a JSON file for the metrics of every class and every video (see
             `details.detail_document`).
         fewer: what lowers `processes`, for the message on one that was killed.
+        noted: whether the result has the settings of the evaluation (`Evaluated.settings`).
 
     Raises:
         InputError: the classes of the predictions are not those of the ground truth; a file is
@@ -58,9 +61,10 @@ def evaluate_inputs(
             else Names.of(split.head.category_names, split.head.video_names, split.protocol.truth)
         )
         results = split.measure(processes, fewer=fewer)
+        settings = split.settings() if noted else {}
     videos = {video: split.head.video_names.get(video, video) for video in split.head.heads}
     evaluated = write_metrics(results, videos, split.protocol, named, out, details)
-    return replace(evaluated, sure=split.sure)
+    return replace(evaluated, sure=split.sure, settings=settings)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +17,13 @@ from vatrack.common.files import (
     require_ending,
     require_json,
     scratch_directory,
+    sha256_of,
 )
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.parallel import FEWER
 from vatrack.common.paths import same_file
 from vatrack.common.shards import Shard
-from vatrack.common.text_files import open_source
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
@@ -73,22 +72,6 @@ class EvaluationInputs:
         masks = self.masks or MASK_TYPES
         return {name: path for name, path in self.video.items() if path and name in masks}
 
-    def settings(self) -> dict[str, Any]:
-        """How the predictions are evaluated (see `noted_settings`); reads the ground truth."""
-        tracks = {name: digest_of(path) for name, path in self.tracks.items()}
-        truth = digest_of(self.ground_truth)
-        return noted_settings(self.switches, truth, tracks, self.video_max_occlusion)
-
-
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file's content, unpacked where it is gzip.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    with open_source(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-
 
 def noted_settings(
     switches: EvaluationConfig, truth: str, tracks: Mapping[MaskType, str], limit: float
@@ -96,7 +79,7 @@ def noted_settings(
     """What stands beside the metrics of a run (`RunFolder.evaluation`).
 
     Args:
-        truth: digest of the joint ground truth; `tracks`: those of given per-video ones.
+        truth: SHA-256 of the (unpacked) joint ground truth; `tracks`: of given per-video ones.
         limit: exclusive occlusion limit of derived tracks; noted where none are given.
     """
     of_tracks: Mapping[Any, str | float] = tracks or {"video_max_occlusion": limit}
@@ -119,6 +102,17 @@ class FileSet:
     protocol: Protocol
     wrong: PredictionError | None
     sure: bool
+
+    def settings(self) -> dict[str, Any]:
+        """How the predictions are evaluated (see `noted_settings`); reads the ground truth.
+
+        Raises:
+            InputError: a file has changed since it was opened.
+        """
+        tracks = {name: sha256_of(path) for name, path in self.files.tracks.items()}
+        truth, limit = sha256_of(self.files.truth), self.protocol.video_max_occlusion
+        self.files.check()
+        return noted_settings(self.protocol.switches, truth, tracks, limit)
 
     def slice_of(self, shard: Shard) -> slice:
         """Which of the videos belong to a shard."""

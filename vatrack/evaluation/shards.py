@@ -14,7 +14,7 @@ ground truth, each shard names the first of its own.)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,8 @@ def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = 
         names = Names.of(dict(record["category_names"]), videos, record["truth"])
     results = list(chain.from_iterable(read_results(path) for path, _ in known))
     own = {video: videos.get(video, video) for _, other in known for video in other["videos"]}
-    return write_metrics(results, own, _protocol(record, known[0][0]), names, out, details)
+    evaluated = write_metrics(results, own, _protocol(record, known[0][0]), names, out, details)
+    return replace(evaluated, sure=record.get("sure", False))  # older versions do not say it
 
 
 def settings_of(shard: Path) -> dict[str, Any]:
@@ -149,6 +150,7 @@ def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
         "label": protocol.label,
         "category_names": list(head.category_names.items()),
         "video_names": list(head.video_names.items()),
+        "sure": split.sure,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class Evaluated:
     `metrics`: by name, in percent; `detections`, in `images_seen` of `images`, `videos_seen` of
     `videos`, without those `left_out`, of classes that are not wanted; `tracks`, `mixed` of which
     have detections of more than one class: allowed, but worth a look; `names`: those of the videos;
-    `sure`: the predictions are known to be for these videos.
+    `sure`: the predictions are known to be for these videos; `settings`: what is noted beside the
+    metrics of a run (`file_set.noted_settings`), where that is wanted.
     """
 
     out: Path
@@ -47,6 +48,7 @@ class Evaluated:
     left_out: int = 0
     names: Sequence[Any] = ()
     sure: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(

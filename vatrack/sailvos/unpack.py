@@ -166,7 +166,7 @@ def _unpack_archive(
     if archive.shows_damage_late:
         for _ in read_members(archive, advance):
             pass
-    elif archive.form == "tar":
+    elif archive.form == "tar" and not archive.known_whole:
         check_headers(archive)
     for member in read_members(archive, advance):
         if fate := tree.add(member):

@@ -212,9 +212,9 @@ def _identity(
         names = ["joint", *(f"video_{name}" for name in run.method.masks)]
         files = [valid / f"{name}.json" for name in names]
         contents["valid"] = {
-            "validation set": [sha256_of(file) for file in files if file.is_file()],
-            "inference": run.inference.model_dump(mode="json"),
-            "evaluation": run.evaluation.model_dump(mode="json", exclude={"extended"}),
+            "validation data": [sha256_of(file) for file in files if file.is_file()],
+            "inference settings": run.inference.model_dump(mode="json"),
+            "evaluation settings": run.evaluation.model_dump(mode="json", exclude={"extended"}),
         }
         weights = run.training.weights
         contents["annotations"] = dataset.file.content()

@@ -103,10 +103,10 @@ class Recovery:
         old, new = found.get("valid"), self.identity.get("valid")
         if not old or not new or not self.folder.validated():
             return
-        if names := [name for name in new if old.get(name) != new[name]]:
+        if names := [name for name in new if name in old and old[name] != new[name]]:
             warnings.warn(
-                f"{self.folder.validations}: these epochs were validated with another "
-                f"{' and '.join(names)} than the present one, so their metrics, which choose the "
+                f"{self.folder.validations}: these epochs were validated with different "
+                f"{' and '.join(names)} than the present ones, so their metrics, which choose the "
                 "best checkpoint, cannot be compared with new ones; to validate all epochs again, "
                 f"remove {self.folder.path}",
                 stacklevel=2,

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vatrack.common.counted import counted
 from vatrack.common.rle import Ints
 from vatrack.validate.checks import CHECKS
 from vatrack.validate.sentences import SEVERITIES, Severity
@@ -143,10 +142,7 @@ class Findings:
         width = max(map(len, codes), default=0)
         for code in codes:
             count = self.counts[code]
-            sentence = CHECKS[code].sentence(count)
-            if most := self.pixels.get(code):
-                fact, advice = sentence.split("; ", 1)
-                sentence = f"{fact} by up to {counted(most, 'pixel')}; {advice}"
+            sentence = CHECKS[code].sentence(count, self.pixels.get(code, 0))
             yield f"{self.severity(code):<7}  {code:<{width}}  {sentence}"
             for example in self.examples[code][:SHOWN_EXAMPLES]:
                 yield f"{'':9}{example}"

@@ -42,14 +42,16 @@ class Check:
         """What to do, in the plural."""
         return _for(2, self.advice)
 
-    def sentence(self, number: int) -> str:
-        """What so many findings mean, and what to do.
+    def sentence(self, number: int, pixels: int = 0) -> str:
+        """What so many findings mean, and what to do; `pixels`: the most that are wrong in one.
 
         Example: `Check("error", "mask", "[is|are] empty", "remove [it|them]").sentence(1) ==
             "1 mask is empty; remove it"`
         """
+        extent = f" by up to {counted(pixels, 'pixel')}" if pixels else ""
         return (
-            f"{counted(number, self.noun)} {_for(number, self.fact)}; {_for(number, self.advice)}"
+            f"{counted(number, self.noun)} {_for(number, self.fact)}{extent}; "
+            f"{_for(number, self.advice)}"
         )
 
 

@@ -116,7 +116,7 @@ def test_runs_with_other_settings_are_another_group(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.filterwarnings("ignore:.* evaluated with another evaluation settings")
+@pytest.mark.filterwarnings("ignore:.* evaluated with different evaluation settings")
 def test_settings_of_predictions_and_metrics_count_as_they_were_last(tmp_path: Path) -> None:
     """They may be newer than the config of the training."""
     results = tmp_path / "a"

@@ -67,12 +67,12 @@ def test_runs_that_were_evaluated_otherwise_are_warned_of(
     noted: dict[str, Any], what: str | None, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     first = {"max_tracks": 100, "extended": True, "ground_truth": {"joint": "a1"}}
-    folders = [run_folder(tmp_path / f"runs/vatrack__resnet18__{name}", 1) for name in "abc"]
+    _, *folders = [run_folder(tmp_path / f"runs/vatrack__resnet18__{name}", 1) for name in "0abc"]
     for folder, values in zip(folders, (first, first, noted), strict=True):
         (folder / "evaluation.yaml").write_text(yaml.safe_dump(values))
     read_runs([str(tmp_path)])
     assert [str(one.message) for one in recwarn] == (what is not None) * [
-        f"{folders[2]}: evaluated with another {what} than {folders[0]}, so their metrics cannot "
+        f"{folders[2]}: evaluated with different {what} than {folders[0]}, so their metrics cannot "
         "be compared; evaluate both again"
     ]
 

@@ -32,8 +32,7 @@ def check_video(predictions: Path, images: Images, names: Mapping[int, Any], tru
     Raises:
         InputError: it is that of other videos.
     """
-    frame = _first_frame(predictions)
-    if frame is None or len(names) < 2:
+    if len(names) < 2 or (frame := _first_frame(predictions)) is None:
         return
     name = _tracked_name(predictions.with_name(FRAMES_FILE))
     row = int(images.index(np.array([frame]))[0])

@@ -108,13 +108,16 @@ def read_runs(
 
 
 def _warn_of_others(runs: Sequence[Run]) -> None:
-    """Warns of runs that were evaluated otherwise than the first one on their dataset."""
+    """Warns of runs that were evaluated otherwise than the first one on their dataset that has
+    noted how."""
     first: dict[str | None, Run] = {}
     for run in runs:
-        other = first.setdefault(run.dataset, run) if run.folder else run
+        if run.noted == Noted():  # it could hide that the others differ
+            continue
+        other = first.setdefault(run.dataset, run)
         if what := run.noted.differing(other.noted):
             warnings.warn(
-                f"{run.folder}: evaluated with another {' and '.join(what)} than {other.folder}, "
+                f"{run.folder}: evaluated with different {' and '.join(what)} than {other.folder}, "
                 "so their metrics cannot be compared; evaluate both again",
                 stacklevel=2,
             )

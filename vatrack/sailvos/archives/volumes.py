@@ -93,11 +93,14 @@ class Archive:
         return sum(volume.size for volume in self.volumes)
 
     @property
+    def known_whole(self) -> bool:
+        """Whether a checksum tells that nothing is missing; of volumes, the last one may be."""
+        return self.volumes[0].path == self.path and bool(self.volumes[0].sha256)
+
+    @property
     def shows_damage_late(self) -> bool:
-        """Whether its only checksum comes after the data, as in a compressed tar, or its last
-        volume may be missing, which checksums of the others do not tell."""
-        known = len(self.volumes) == 1 and self.volumes[0].sha256
-        return self.form not in ("tar", "zip") and not known
+        """Whether its only checksum comes after the data, as in a compressed tar."""
+        return self.form not in ("tar", "zip") and not self.known_whole
 
     @property
     def bytes_to_read(self) -> int:
