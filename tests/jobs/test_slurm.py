@@ -79,7 +79,11 @@ def test_a_long_silence_is_told_until_it_ends(squeue: Answer) -> None:
     job.over()
     squeue(status=1)
     news = [job.news for _ in range(slurm.SILENT) if not job.over()]
-    assert news == ["running on n1", "running on n1", "SLURM does not respond to squeue; waiting"]
+    assert news == [
+        "running on n1",
+        "running on n1",
+        "SLURM gives no usable answer to squeue; waiting",
+    ]
     squeue("RUNNING|None|n2")
     assert not job.over()
     assert job.news == "running on n2"

@@ -156,13 +156,13 @@ class Cluster:
         for node in NODES:
             self._daemon(node, "slurmd", "-D", "-N", node)
         wait_until(
-            lambda: self.node_states() == {"idle"}, 60, f"idle nodes (logs in {self.folder})"
+            lambda: self.node_states() == {"idle"}, 180, f"idle nodes (logs in {self.folder})"
         )
         wait_until(
             lambda: run(
                 "sacctmgr", "-nP", "list", "cluster", "format=cluster", check=False
             ).strip(),
-            60,
+            180,
             "accounting",
         )
         run("sacctmgr", "-i", "add", "account", ACCOUNT, "Description=tests", "Organization=tests")
@@ -291,7 +291,7 @@ class Cluster:
                 return True
             return False
 
-        wait_until(open_, 60, f"port {port} (logs in {self.folder})")
+        wait_until(open_, 180, f"port {port} (logs in {self.folder})")
 
     def _hasten(self) -> None:
         """SLURM waits two minutes before it starts a job again; tests do not."""

@@ -126,11 +126,11 @@ def evaluate(
     if only:
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return
-    noted = _is_of(run, out)
-    evaluated = evaluate_inputs(inputs, out, processes, details, noted=noted)
+    own = _are_the_runs(out, run)
+    evaluated = evaluate_inputs(inputs, out, processes, details, noted=own is not None)
     typer.echo(evaluated)
-    if run and noted:
-        _keep(run, evaluated.settings)
+    if own:
+        _keep(own, evaluated.settings)
 
 
 def merge_evaluations(
@@ -149,8 +149,8 @@ def merge_evaluations(
     if run:
         require_run(run, None, "--run ")  # the settings are those of the shards
     typer.echo(merge(shards, out, details))
-    if run and _is_of(run, out):
-        _keep(run, settings_of(shards[0]))
+    if own := _are_the_runs(out, run):
+        _keep(own, settings_of(shards[0]))
 
 
 def _inputs(
@@ -170,10 +170,12 @@ def _inputs(
     return ground_truth, predictions
 
 
-def _is_of(run: Path | None, metrics: Path) -> bool:
-    """Whether metrics are those in a run's folder. Others are another evaluation of the run: they
-    change nothing in its folder."""
-    return run is not None and same_file(metrics, RunFolder(run).metrics)
+def _are_the_runs(out: Path, run: Path | None) -> Path | None:
+    """The run, if these metrics are the ones in its folder.
+
+    Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
+    """
+    return run if run and same_file(out, RunFolder(run).metrics) else None
 
 
 def _keep(run: Path, settings: Mapping[str, Any]) -> None:

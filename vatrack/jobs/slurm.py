@@ -69,7 +69,7 @@ class SlurmJob:
         state = self._ask()
         self._unanswered = self._unanswered + 1 if state is None else 0
         if self._unanswered >= SILENT:
-            self.news = "SLURM does not respond to squeue; waiting"
+            self.news = "SLURM gives no usable answer to squeue; waiting"
         return state
 
     def _ask(self) -> str | None:

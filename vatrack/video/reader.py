@@ -128,7 +128,7 @@ class _Files:
         ):
             if found and what not in self._told:
                 self._told.add(what)
-                self.properties.notes.append(f"{file}: {what} (also in further frames)")
+                self.properties.notes.append(f"{file}: {what} (the same for further frames)")
 
     def ended(self, whole: bool) -> None:
         """All files were there."""
