@@ -157,7 +157,7 @@ def test_a_path_that_cannot_be_written_has_a_fix(
 ) -> None:
     for out, fix in (
         (tmp_path / f"{'n' * 300}.yaml", "choose a shorter name"),
-        (Path("/proc/x/y.yaml"), "check the path, or choose another one"),
+        (Path("/proc/x/y.yaml"), "choose another place for the output"),
     ):
         code, _, errors = vatrack("config", "--out", out)
         assert code == 2 and errors.endswith(f"; {fix}\n")

@@ -86,5 +86,7 @@ def test_a_job_that_lacks_a_right_found_its_input_bad() -> None:
     assert result.outcome == "bad input"
     with pytest.raises(InputError, match=r"^a\.json: permission denied; correct its permissions"):
         result.check()
+    full = JobCall(_full, ("a.json",))()
+    assert full.outcome == "failed"
     with pytest.raises(OSError, match="No space"):
-        JobCall(_full, ("a.json",))()
+        full.check()

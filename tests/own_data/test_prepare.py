@@ -89,6 +89,16 @@ def test_minimal_file(own: Path, tmp_path: Path) -> None:
     assert item["occlude_rate"] == pytest.approx(1 / 3)
 
 
+def test_rates_may_be_rounded_to_two_decimals(own: Path, tmp_path: Path) -> None:
+    path = own / "train.json"
+    document = read_json(path)
+    document["annotations"][7]["occlude_rate"] = 0.33
+    path.write_text(json.dumps(document))
+    _prepare(own, tmp_path / "out")
+    item = read_json(tmp_path / "out" / "joint.json")["annotations"][7]
+    assert item["occlude_rate"] == pytest.approx(0.33)
+
+
 @pytest.mark.parametrize(
     ("mask", "method", "other"),
     [

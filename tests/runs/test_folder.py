@@ -170,7 +170,7 @@ def test_files_where_no_training_was_are_kept(tmp_path: Path) -> None:
 
 
 BEFORE = ("config.yaml", "train.log", "slurm-7.out", ".lock", ".DS_Store", ".training.json",
-          "submitit/job.json", "complete_1/training.json", "mlflow.json")  # fmt: skip
+          "submitit/job.json", "mlflow.json")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [None, "holiday.jpg", "checkpoints/best.pt", "metrics.json"])
@@ -188,6 +188,9 @@ def test_a_folder_of_something_else_is_no_runs(tmp_path: Path, name: str | None)
     with pytest.raises(InputError, match=f"^{re.escape(told)}"):
         folder.refuse_other()
     folder.environment.touch()  # of a training that was interrupted at its beginning
+    folder.refuse_other()
+    folder.environment.unlink()
+    (folder.path / "complete_1").mkdir()  # and one was put aside before
     folder.refuse_other()
 
 

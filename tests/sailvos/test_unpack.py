@@ -205,10 +205,12 @@ def test_without_its_last_volume_nothing_is_unpacked(
     given = [checked(volume) if summed else ArchiveConfig(path=volume) for volume in volumes]
     with pytest.raises(InputError) as caught:
         do(out, *given[:2])
-    assert str(caught.value).startswith(f"{volumes[2]}: is missing: {path} does not end with ")
+    assert str(caught.value).startswith(f"{volumes[2]}: is not listed: {path} does not end with ")
     assert str(caught.value).endswith("; list it, too")
     volumes[2].rename(tmp_path / "hidden")
-    with pytest.raises(InputError, match=rf"download it, or {name}\.ab again, too$"):
+    with pytest.raises(
+        InputError, match=rf"is missing: .*download it \(or {name}\.ab again\) and list it, too$"
+    ):
         do(out, *given[:2])
     assert not out.exists()
     (tmp_path / "hidden").rename(volumes[2])
@@ -221,7 +223,7 @@ def test_a_first_volume_alone_is_not_unpacked(tmp_path: Path, name: str) -> None
     """Its checksum does not tell that others are missing."""
     files = {f"a/images/{n:06d}.bmp": random.Random(n).randbytes(3000) for n in range(40)}
     first, _ = split(pack(tmp_path / name, files), [f"{name}.aa", f"{name}.ab"])
-    with pytest.raises(InputError, match=r"\.ab: is missing: .* does not end with .*\.aa, "):
+    with pytest.raises(InputError, match=r"\.ab: is not listed: .* does not end with .*\.aa, "):
         do(tmp_path / "out", checked(first))
     assert not (tmp_path / "out").exists()
 

@@ -189,13 +189,14 @@ def open_files(
             notes = notes_beside(predictions)
             sure = check_clips(head.video_names, str(truth), predictions, notes)
             check_video(predictions, head.images, head.video_names, str(truth))
-            if not any(len(video.annotations) for _, video in videos):
+            empty = not any(len(video.annotations) for _, video in videos)
+            if empty:
                 text = (
                     f"{truth}: contains no annotations, so AP is undefined and every prediction "
                     "counts as false positive; give a file with annotations if that is not meant"
                 )
                 warnings.warn(text, stacklevel=2)
-            if not len(found.offsets) and not found.wrong:
+            if not len(found.offsets) and not found.wrong and not empty:
                 effect = (
                     f"all objects in {counted(len(head.images.id), 'image')} of "
                     f"{counted(len(videos), 'video')} count as missed"

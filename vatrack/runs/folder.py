@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
 # What may be in a run's folder before its training: a config, logs of whoever starts it, hidden
-# files (locks, half-written ones), and what was put aside there.
-BEFOREHAND = re.compile(r"\..*|.*\.(ya?ml|log|out|err)|(complete|interrupted)_\d+")
+# files (locks, half-written ones).
+BEFOREHAND = re.compile(r"\..*|.*\.(ya?ml|log|out|err)")
+PUT_ASIDE = re.compile(r"(complete|interrupted)_\d+")  # folders of earlier trainings
 
 
 def _is_summary(content: Mapping[str, Any]) -> bool:
@@ -160,7 +161,10 @@ class RunFolder:
         if self.begun or self.environment.exists() or not self.path.exists():
             return
         own = {self.job.name, self.mlflow.name}
-        for name in sorted(path.name for path in self.path.iterdir()):
+        names = sorted(path.name for path in self.path.iterdir())
+        if any(map(PUT_ASIDE.fullmatch, names)):  # of a training that could not begin again yet
+            return
+        for name in names:
             if name not in own and not BEFOREHAND.fullmatch(name):
                 raise InputError(
                     f"{self.path}: contains {name}, but no training; choose a new folder for the "

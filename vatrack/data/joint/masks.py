@@ -11,7 +11,7 @@ from vatrack.common.mask_types import MASK_TYPES
 from vatrack.data.fields import is_rate
 from vatrack.data.joint.faults import JointFault, place_of
 
-RATE_TOLERANCE = 1e-3
+RATE_TOLERANCE = 0.0051  # rates of own data are often rounded to two decimals
 
 
 def mask_faults(item: Json, compare: bool) -> Iterator[JointFault]:

@@ -175,10 +175,12 @@ def _named(error: Exception, archive: Archive, place: str) -> Exception:
     last = archive.volumes[-1].path
     if last != archive.path and (isinstance(error, EOFError) or str(error) in _CUT_OFF):
         after = following(last)
-        fix = "list it" if after.exists() else f"download it, or {last.name} again"
+        lacks, fix = "is missing", f"download it (or {last.name} again) and list it, too"
+        if after.exists():
+            lacks, fix = "is not listed", "list it, too"
         return InputError(
-            f"{after}: is missing: {archive.path} does not end with {last.name}, which breaks off "
-            f"{place} ({error}); {fix}, too"
+            f"{after}: {lacks}: {archive.path} does not end with {last.name}, which breaks off "
+            f"{place} ({error}); {fix}"
         )
     return InputError(
         f"{archive.path}: damaged, truncated or not supported {place} "
