@@ -30,7 +30,7 @@ def evaluate_scene(
 ) -> Evaluation:
     """Evaluates predictions; `video` is a per-video ground truth by mask type."""
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* contains no predictions")
+        warnings.filterwarnings("ignore", ".* contains no (predictions|annotations)")
         folder = Path(name)
         truth, found = folder / "joint.json", folder / "predictions.jsonl"
         truth.write_text(json.dumps(joint))

@@ -162,7 +162,7 @@ def reported(result: Json, level: str) -> Json:
 
 
 @pytest.mark.filterwarnings("ignore:boxes of predictions:UserWarning")  # some leave their image
-@pytest.mark.filterwarnings("ignore:.*contains no annotations:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*(contains no annotations|no prediction has):UserWarning")
 @pytest.mark.parametrize("examples", [25, pytest.param(400, marks=pytest.mark.slow)])
 def test_equal_to_pycocotools(examples: int) -> None:
     """On random problems; of hundreds, each sort of data that matters must have been among them."""
