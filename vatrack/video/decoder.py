@@ -178,6 +178,7 @@ class Decoder:
             yield self._last, self._upright(frame)
 
     def _note_restart(self) -> None:
+        self._orientations.clear()  # the other recording may have another one
         known = self.properties
         if not any("times begin again" in note for note in known.notes):
             known.notes.append(
