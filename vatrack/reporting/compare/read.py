@@ -13,7 +13,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import sha256_of
 from vatrack.common.paths import seen
 from vatrack.reporting.curves import run_labels
-from vatrack.reporting.noted import TRUTHS, Noted, read_noted
+from vatrack.reporting.noted import TRUTHS
 from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import next_step, require_run, run_data
@@ -27,7 +27,6 @@ class Side:
 
     Attributes:
         letter: A, B, ... in the order given; `name`: for readers.
-        noted: what the evaluation has noted of its settings and its ground truth.
         ground_truth: file of the true objects that lies beside the run; None where there is none.
         images: folder of the frames; likewise.
     """
@@ -36,7 +35,6 @@ class Side:
     name: str
     folder: RunFolder
     run: Run
-    noted: Noted
     ground_truth: Path | None
     images: Path | None
 
@@ -79,7 +77,6 @@ def _read(letter: str, name: str, path: Path) -> Side:
         name,
         folder,
         run,
-        read_noted(folder),
         ground_truth if seen(ground_truth.is_file) else None,
         images if seen(images.is_dir) else None,
     )
@@ -98,7 +95,7 @@ def _check_same(first: Side, other: Side) -> None:
                 f"these runs have different {what}, so their metrics cannot be compared; "
                 f"evaluate both with the same ground truth and config:\n{shown}"
             )
-    if first.noted.truth and other.noted.truth:
+    if first.run.noted.truth and other.run.noted.truth:
         return
     files = first.ground_truth, other.ground_truth
     if files[0] and files[1] and not files[0].samefile(files[1]):
@@ -122,7 +119,7 @@ def _facts(side: Side) -> dict[str, list[str]]:
         facts["clips"] = sorted({name for own in details.per_video.values() for name in own})
         for evaluation, classes in sorted(details.per_class.items()):
             facts[f"classes with ground-truth objects ({evaluation})"] = sorted(classes)
-    settings, truth = side.noted.settings, side.noted.truth
+    settings, truth = side.run.noted.settings, side.run.noted.truth
     facts |= {what: [str(truth[key])] for key, what in TRUTHS.items() if key in truth}
     if settings:
         facts["evaluation settings"] = [f"{key}: {settings[key]}" for key in sorted(settings)]
