@@ -106,8 +106,7 @@ def next_step(folder: Path, name: str) -> str:
 
     Example: "has no best.pt; choose the best checkpoint: vatrack select --run R --out R/best.json"
     """
-    run, steps = RunFolder(folder), list(STEPS)
-    step = steps[steps.index(name)]
+    run, steps, step = RunFolder(folder), list(STEPS), name
     for before in reversed(steps[: steps.index(name)]):
         if getattr(run, before).exists():
             break
