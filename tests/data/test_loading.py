@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from tests.children import children_before, left_processes  # noqa: F401
 from tests.waiting import alive, wait_until
 from vatrack.common.errors import InputError
 from vatrack.config import ComputeConfig
@@ -29,9 +30,9 @@ TWO = ComputeConfig(workers=2)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
+def _nothing_is_left(children_before: None) -> Iterator[None]:  # noqa: F811
     yield
-    assert multiprocessing.active_children() == []
+    assert left_processes() == []
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def test_a_signal_to_all_processes_takes_no_batch_away() -> None:
 
     results = load_in_order(load, range(20), TWO, stop=lambda: asked)
     found = [next(results) for _ in range(3)]
-    for process in multiprocessing.active_children():
+    for process in left_processes():
         os.kill(process.pid or 0, signal.SIGTERM)
     asked = True
     assert [*found, *results] == list(range(20))
@@ -229,7 +230,7 @@ def test_a_signal_to_all_processes_takes_no_batch_away() -> None:
 def test_other_signals_do_not_concern_a_loading_process(number: signal.Signals) -> None:
     results = load_in_order(lambda item: item, range(20), TWO)
     found = [next(results)]
-    for process in multiprocessing.active_children():
+    for process in left_processes():
         os.kill(process.pid or 0, number)
     assert [*found, *results] == list(range(20))
 
@@ -239,12 +240,12 @@ def test_loading_processes_end_with_the_loop(end: str) -> None:
     try:
         for item in load_in_order(lambda item: item, range(100), TWO):
             if item == 5:
-                assert len(multiprocessing.active_children()) == 2
+                assert len(left_processes()) == 2
                 if end == "break":
                     break
                 raise ZeroDivisionError
     except ZeroDivisionError:
-        assert multiprocessing.active_children() == []
+        assert left_processes() == []
 
 
 PROGRAM = """
