@@ -472,7 +472,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     second = start(config(out), tiny_data, out)
     wait_until(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), process=second)
     os.kill(second.pid or 0, signal.SIGTERM)
-    second.join(10)
+    second.join(60)
     assert second.exitcode == -signal.SIGTERM
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
