@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.video.frames import DEFAULT_RATE, Properties
+from vatrack.video.frames import DEFAULT_RATE, RESTART, Properties
 from vatrack.video.lengths import lacks_bytes
 from vatrack.video.opening import open_container, why_not
 from vatrack.video.sources import Source
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 MOST_DAMAGED = 1000  # packets; more is noise, not a video
 HDR = {16: "PQ", 18: "HLG"}  # values of the transfer characteristic
 SEARCH_BACK = (0.0, 1.0, 5.0, 30.0)  # seconds before a time from which its key frame is looked for
-RESTART = 1.0  # seconds; where times fall back by more, another recording begins
 UNSEARCHABLE = ("mpeg",)  # FFmpeg's names of forms in which frames have other times after a jump
 SQUARE = 0.01  # a pixel is called square where its sides differ by no more than this share
 

@@ -15,6 +15,7 @@ from vatrack.common.arguments import check_number, check_type, make_plain
 from vatrack.common.errors import InputError
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where files or a device say nothing
+RESTART = 1.0  # seconds; where times fall back by more, another recording begins
 
 
 @dataclass(frozen=True)

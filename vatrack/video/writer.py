@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
+from vatrack.video.frames import RESTART
 from vatrack.video.opening import FILE_OPTIONS, import_av
 
 if TYPE_CHECKING:
@@ -232,8 +234,9 @@ class _Sound:
         self._source = container
         self._packets = container.demux(found[0])
         self._next: av.packet.Packet[Any] | None = None
-        self._dts: int | None = None  # of the last packet, and what was added to it
-        self._added = 0
+        self._sample_s = Fraction(1, context.sample_rate or 1000)
+        self._last: int | None = None  # dts of the last packet
+        self._added = 0  # to those of the source
         video = container.streams.video
         first = video[0].start_time if video else None
         zero_s = float(first * video[0].time_base) if first and video[0].time_base else 0.0
@@ -266,15 +269,23 @@ class _Sound:
 
     def _read(self) -> av.packet.Packet[Any] | None:
         """The next packet; where times begin again, as in joined recordings, it follows the last
-        one."""
+        one. Where they fall back by less, or two are equal, it alone is moved: times in an MP4
+        file must grow."""
         packet = next(self._packets, None)
         if packet is None or packet.dts is None:
             return packet
-        if self._dts is not None and packet.dts + self._added <= self._dts:
-            self._added = self._dts + (packet.duration or 1) - packet.dts
-        self._dts = packet.dts + self._added
-        packet.pts = None if packet.pts is None else packet.pts + self._added
-        packet.dts = self._dts
+        if self._last is not None:
+            behind = self._last - packet.dts - self._added
+            if behind * packet.time_base > RESTART:
+                self._added += behind + (packet.duration or 1)
+            # The file counts samples; several ticks of the source may be one of them.
+            least = self._last + math.ceil(self._sample_s / packet.time_base)
+        else:
+            least = packet.dts
+        self._last = max(packet.dts + self._added, least)
+        if packet.pts is not None:
+            packet.pts = max(packet.pts + self._added, self._last)
+        packet.dts = self._last
         return packet
 
     def close(self) -> None:
