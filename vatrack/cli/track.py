@@ -146,7 +146,8 @@ def track(
 ) -> None:
     """Detect, segment (visible and hidden parts) and track the objects in your own videos.
 
-    Writes overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml for each source.
+    Writes overlay.mp4, predictions.jsonl, inference.yaml, frames.json, tracks.csv and run.yaml for
+    each source.
     Exits with 3 if a source was truncated or damaged, or a stream broke off.
     """
     from vatrack.api.choices import check_network

@@ -36,8 +36,8 @@ class ComputeConfig(Frozen):
 
     device: Device = Field(
         "auto",
-        description="auto (the first GPU, or the CPU if there is none), cpu, cuda, or one of several "
-        "GPUs: cuda:1 is the second (for one process, and not in jobs of the launcher)",
+        description="auto (the first GPU, or the CPU if there is none), cpu, cuda, or one of "
+        "several GPUs: cuda:1 is the second (for one process, and not in jobs of the launcher)",
     )
     precision: Literal["float32", "bfloat16", "float16", "mixed"] = Field(
         "float32",
