@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pycocotools import mask as coco_mask
 
 from tests.api.tracked import FILES, left, no_threads, run, sound_seconds, times
 from tests.evaluation.scenes import add_object
+from tests.video.test_sound import packets
 from tests.video.videos import sample_image, write_video
 from vatrack.api.evaluate import evaluate
 from vatrack.api.outputs import Outputs
@@ -100,6 +102,28 @@ def test_the_sound_of_joined_recordings(squares: Predictor, tmp_path: Path) -> N
     tracked = run(squares, source, tmp_path / "out")
     assert times(tracked.folder / "overlay.mp4") == pytest.approx([n / 25 for n in range(100)])
     assert sound_seconds(tracked.folder / "overlay.mp4") == pytest.approx(3.9, abs=0.3)
+
+
+def test_the_sound_of_a_recording_that_begins_between_key_frames(
+    squares: Predictor, tmp_path: Path
+) -> None:
+    """As one that was cut out of a broadcast: its first frames cannot be decoded."""
+    source = write_video(
+        tmp_path / "v.ts", 50, container="mpegts", sound=True, options={"g": "25", "bf": "0"}
+    )
+    with av.open(str(source)) as file:
+        begins = [item.pos for item in file.demux(file.streams.video[0]) if item.pos is not None]
+    source.write_bytes(source.read_bytes()[begins[10] // 188 * 188 :])
+    heard = {data[-40:]: time for time, data in packets(source)}
+    tracked = run(squares, source, tmp_path / "out")
+    assert tracked.frames == 25
+    with Reader(find_sources([str(source)])[0]) as reader:
+        zero_s = reader.properties.zero_s
+    copied = packets(tracked.folder / "overlay.mp4")
+    assert len(copied) > 5
+    assert [time for time, _ in copied] == pytest.approx(
+        [heard[data[-40:]] - zero_s for _, data in copied], abs=0.01
+    )
 
 
 def test_an_overlay_has_the_pixels_of_its_source(squares: Predictor, tmp_path: Path) -> None:

@@ -113,6 +113,21 @@ def test_pixels_that_are_not_square(tmp_path: Path, degrees: int, aspect: Fracti
     assert f"not square ({aspect.numerator}:{aspect.denominator}); frames are used as" in note
 
 
+def test_of_several_video_streams_the_first_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "v.mkv"
+    with av.open(str(path), "w") as out:
+        for size in ((48, 64), (96, 128)):
+            stream: Any = out.add_stream("mpeg4", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        for number in range(3):
+            for stream in out.streams.video:
+                image = sample_image(number, (stream.height, stream.width))
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+    frames, found = read(path)
+    assert (len(frames), found.width, found.codec) == (3, 64, "mpeg4")
+    assert found.notes == [f"{path}: has 2 video streams; only the first is used"]
+
+
 def test_one_frame(tmp_path: Path) -> None:
     frames, _ = read(write_video(tmp_path / "v.mp4", 1))
     assert numbers(frames) == [0]

@@ -54,13 +54,16 @@ class Decoder:
             raise
         self._last: float | None = None
 
-    def _choose(self, source: Source) -> av.video.stream.VideoStream:
+    def _videos(self) -> list[av.video.stream.VideoStream]:
         # Album art in a music file is an attached image.
-        streams = [
+        return [
             stream
             for stream in self.container.streams.video
             if "attached_pic" not in str(stream.disposition)
         ]
+
+    def _choose(self, source: Source) -> av.video.stream.VideoStream:
+        streams = self._videos()
         if not self.container.streams:
             raise InputError(why_not(source))
         if not streams:
@@ -105,9 +108,10 @@ class Decoder:
             rotation=90 * turns,
             mirrored=mirrored,
             pixel_aspect=aspect,
+            zero_s=first.time or 0.0,
             count_header=stream.frames or None,
             duration_s=duration,
-            codec=stream.codec_context.name,
+            codec=stream.codec.canonical_name,
             pixel_format=first.format.name,
             audio=bool(self.container.streams.audio),
         )
@@ -122,6 +126,10 @@ class Decoder:
             )
         elif any(component.bits > 8 for component in first.format.components):
             found.notes.append(f"{address}: only the upper 8 bits of its colours are used")
+        if len(self._videos()) > 1:
+            found.notes.append(
+                f"{address}: has {len(self._videos())} video streams; only the first is used"
+            )
         # VP8 and VP9 keep alpha beside the frames, where FFmpeg's own decoders do not look.
         if _has_alpha(first) or stream.metadata.get("alpha_mode") == "1":
             found.notes.append(f"{address}: its alpha channel is ignored")
@@ -157,7 +165,7 @@ class Decoder:
 
     def frames(self, start_s: float) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
         decoded: Iterator[av.video.frame.VideoFrame] = chain([self._first], self._frames)
-        begin = self._first.time or 0.0
+        begin = self.properties.zero_s
         if start_s > 1.0 and self.properties.form == "file":
             decoded = self._seek(begin + start_s, begin)
         step = float(1 / self.properties.rate)
@@ -245,7 +253,7 @@ class Decoder:
         is_file = known.form == "file"
         known.damaged = self._damaged
         # A last frame that is shown for long ends with its packet.
-        end = max(self._last or 0.0, self._end - (self._first.time or 0.0))
+        end = max(self._last or 0.0, self._end - known.zero_s)
         short = known.duration_s is not None and end + 3 / float(known.rate) < known.duration_s
         # A wrong count or a wrong duration alone is no damage. Where there is no count, or a jump
         # makes it useless, the file may say how many bytes it should have.

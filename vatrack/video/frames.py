@@ -43,6 +43,7 @@ class Properties:
         rotation: degrees that frames were turned by, counter-clockwise; `mirrored`: left and
             right were exchanged before.
         pixel_aspect: width over height of a pixel of the upright frames.
+        zero_s: time stamp of the first frame in the source, whose time counts as 0 s.
         count_header: frames that the file claims; None where it says nothing.
         duration_s: length in seconds that the file claims, or None.
         count_read: frames that were decoded.
@@ -58,6 +59,7 @@ class Properties:
     rotation: int = 0
     mirrored: bool = False
     pixel_aspect: Fraction = Fraction(1)
+    zero_s: float = 0.0
     count_header: int | None = None
     duration_s: float | None = None
     codec: str | None = None
