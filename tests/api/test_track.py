@@ -118,7 +118,7 @@ def test_the_sound_of_a_recording_that_begins_between_key_frames(
     tracked = run(squares, source, tmp_path / "out")
     assert tracked.frames == 25
     with Reader(find_sources([str(source)])[0]) as reader:
-        zero_s = reader.properties.zero_s
+        ((_, zero_s),) = reader.properties.parts
     copied = packets(tracked.folder / "overlay.mp4")
     assert len(copied) > 5
     assert [time for time, _ in copied] == pytest.approx(

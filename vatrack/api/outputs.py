@@ -83,7 +83,7 @@ class Outputs:
             encoder=self.settings.encoder,
             sound=Path(self.source.address) if sound else None,
             start_s=selection.start_s,
-            zero_s=self.found.zero_s,
+            parts=self.found.parts,
             pixel_aspect=self.found.pixel_aspect,
             shown=self.source.shown,
         )

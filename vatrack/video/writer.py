@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -53,8 +53,8 @@ class VideoWriter:
         rate: frames a second, for the encoder's sake: the times of the frames count.
         encoder: see `_ENCODERS`; where it is not there or refuses the size, VP9 is used.
         sound: a video whose sound track is copied, or None.
-        start_s: time of the source at which the file begins; `zero_s`: its time stamp there of
-            what counts as 0 s.
+        start_s: time of the source at which the file begins.
+        parts: of the source, see `Properties`; further ones come before their frames are written.
         pixel_aspect: width over height of a pixel, for players.
         shown: what messages call the file; None: its path.
 
@@ -76,7 +76,7 @@ class VideoWriter:
         encoder: Encoder = "openh264",
         sound: Path | None = None,
         start_s: float = 0.0,
-        zero_s: float = 0.0,
+        parts: Sequence[tuple[float, float]] = ((0.0, 0.0),),
         pixel_aspect: Fraction = Fraction(1),
         shown: str | None = None,
     ) -> None:
@@ -90,7 +90,7 @@ class VideoWriter:
         try:
             self.encoder, self._container, self._stream = self._open(rate, encoder)
             self._stack.callback(self._container.close)
-            self._sound = SoundCopy(self._container, sound, start_s, zero_s) if sound else None
+            self._sound = SoundCopy(self._container, sound, start_s, parts) if sound else None
             if self._sound:
                 self._stack.callback(self._sound.close)
         except BaseException as error:
