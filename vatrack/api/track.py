@@ -50,10 +50,10 @@ def track_videos(
     """Tracks the objects of videos, one after the other; yields a result for each.
 
     A video is processed when its result is requested. In `out`, each video gets a folder with its
-    name, which contains overlay.mp4, predictions.jsonl (contract 2), frames.json (the frames as in
-    contract 3), tracks.csv and run.yaml. It is written completely or not at all; after Ctrl-C or
-    SIGTERM it contains the results up to then. If one of several videos cannot be read, the others
-    are still processed.
+    name, which contains overlay.mp4, predictions.jsonl (contract 2) and inference.yaml (its
+    classes), frames.json (the frames as in contract 3), tracks.csv and run.yaml. It is written
+    completely or not at all; after Ctrl-C or SIGTERM it contains the results up to then. If one of
+    several videos cannot be read, the others are still processed.
 
     Args:
         sources: see `vatrack.video.sources.find_sources`.
