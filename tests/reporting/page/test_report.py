@@ -234,6 +234,14 @@ def test_equal_values_are_not_the_best(tmp_path: Path, second: float, best: list
     assert marked == best
 
 
+def test_hota_is_shown_of_all_masks_of_a_method(tmp_path: Path) -> None:
+    tracks = {"track__amodal__HOTA": 40.0, "track__visible__HOTA": 41.0}
+    file = metrics(tmp_path / "metrics.json", 30.0, **tracks)
+    (found,) = collect(read_runs([f"vatrack/resnet50={file}"])[0])
+    shown = {own.name: own.text for own in found.key_metrics if "HOTA" in own.name}
+    assert shown == {"HOTA, amodal": "40.0", "HOTA, visible": "41.0"}
+
+
 def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
     file = metrics(tmp_path / "metrics.json", 30.0)
     write_report([f"vatrack/resnet50={file}"], tmp_path / "report.html")

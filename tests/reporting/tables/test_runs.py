@@ -112,6 +112,12 @@ def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
     assert keys(f"tuned={results / 'mini'}")[1] == ("vatrack/resnet18:tuned", "mini", 1)
 
 
+def test_ten_seeds_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for seed in (10, 2, 1):
+        run_folder(tmp_path / f"runs/vatrack__resnet18__seed{seed}", seed)
+    assert [start for *_, start in keys(tmp_path)] == [1, 2, 10]
+
+
 def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> None:
     for seed in (0, 1):
         run_folder(tmp_path / f"seed{seed}/mini/runs/vatrack__resnet18", seed)

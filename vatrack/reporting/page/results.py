@@ -169,7 +169,7 @@ def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[
     first = IMAGE_AP50 if alone else VIDEO_AP50
     wanted = [(first, masks) for masks in first.masks]
     if not alone:
-        wanted.append((HOTA, run.method.masks[0]))
+        wanted += [(HOTA, masks) for masks in HOTA.masks]
     wanted += [(HIDDEN_IOU, masks) for masks in HIDDEN_IOU.masks]
     found = []
     for metric, masks in wanted:

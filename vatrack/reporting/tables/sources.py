@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.numbers_in_names import natural
 from vatrack.common.paths import real
 from vatrack.common.run_files import CONFIG_FILE
 from vatrack.common.similar import unknown
@@ -114,7 +115,11 @@ def labelled(sources: Sequence[Source]) -> list[Source]:
 def _in_folder(text: str, folder: Path, label: str) -> tuple[list[Source], list[Path]]:
     if RunFolder(folder).metrics.is_file():
         return [_source_of(text, folder, label)], []
-    places = [path for pattern in ("runs/*", "*/runs/*") for path in sorted(folder.glob(pattern))]
+    places = [
+        path
+        for pattern in ("runs/*", "*/runs/*")
+        for path in sorted(folder.glob(pattern), key=lambda path: natural(str(path)))
+    ]
     runs = [path for path in places if RunFolder(path).config.is_file()]
     for path in places:
         if path not in runs and RunFolder(path).metrics.is_file():
