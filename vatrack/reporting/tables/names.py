@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vatrack.config import Backbone, Method
 from vatrack.evaluation.summary import NO_TRACKS, without_tracks
 from vatrack.reporting.tables.runs import Run
+from vatrack.reporting.tables.sources import Source
 from vatrack.reporting.tables.table import Row
 
 METHOD_NAMES = {
@@ -30,7 +31,7 @@ def dataset_name(dataset: str | None) -> str:
     return "-" if dataset is None else DATASET_NAMES.get(dataset, dataset)
 
 
-def short_names(runs: Sequence[Run]) -> list[str]:
+def short_names(runs: Sequence[Run | Source]) -> list[str]:
     """Names for readers: the method, and in brackets what differs among the runs."""
     names = []
     for run in runs:
