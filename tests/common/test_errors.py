@@ -16,8 +16,8 @@ from vatrack.common.errors import PERMIT, ConfigError, advised, is_of_path, with
 
 ROOT = Path(__file__).parents[2]
 ERRORS = {
-    "InputError", "ConfigError", "InvalidData", "FolderBusy", "TrainingDiverged", "PredictionError",
-    "JointFault",
+    "InputError", "ConfigError", "InvalidData", "FolderBusy", "FolderLost", "TrainingDiverged",
+    "PredictionError", "JointFault",
 }  # fmt: skip
 # What an advice, or a part of it, begins with; or it says what something must be.
 ORDERS = (
@@ -59,8 +59,8 @@ FORWARDED = {
     "vatrack/exchange/listing.py": {"hint"},
     "vatrack/exchange/masks.py": {"text", "problem()"},
     "vatrack/importers/writing.py": {"NEEDED['flag']"},
+    "vatrack/jobs/call.py": {"self.text"},
     "vatrack/jobs/slurm.py": {"problem"},
-    "vatrack/jobs/submit.py": {"self.text"},
     "vatrack/reporting/curves.py": {"str()"},
     "vatrack/reporting/layers.py": {"text"},
     "vatrack/runs/select.py": {"hint"},
@@ -74,7 +74,7 @@ FORWARDED = {
     "vatrack/validate/first_config.py": {r"'\n'.join()"},
     "vatrack/weights/openmmlab.py": {"_refusal()"},
     "vatrack/weights/tensors.py": {"_nothing()"},
-    "workflow/lib/plan.py": {"str()"},
+    "workflow/lib/data_plan.py": {"str()"},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ from tests.training.interrupted import (
 )
 from tests.waiting import wait_until
 from vatrack.common.errors import FolderBusy, InputError
+from vatrack.common.files import write_json
 from vatrack.common.signals import StopSignals
 from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
@@ -186,8 +188,13 @@ def test_what_is_lost_with_a_damaged_state_is_made_again(
     out = tmp_path / "run"
     shutil.copytree(two_states, out)
     sorted(out.glob("state/state_*.pt"))[-1].write_bytes(b"")
+    elsewhere = read_json(out / "environment.json") | {"device": "another"}
+    write_json(out / "environment.json", elsewhere)
     finish(config(out), tiny_data, out)
-    assert "resuming from the previous state" in (tmp_path / "run.log").read_text()
+    shown = (tmp_path / "run.log").read_text()
+    assert "resuming from the previous state" in shown
+    assert "resumed in another environment: device (another, now cpu, " in shown
+    assert read_json(out / "environment.json")["earlier"] == [elsewhere]
     assert differences(two_epochs, out) == []
 
 
@@ -467,7 +474,8 @@ def test_a_second_training_in_the_same_folder_is_refused(
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(FolderBusy, match="another training is running in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
-    assert f"process {process.pid}); waiting up to 1 s for it to end" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert re.search(rf"process {process.pid}, since .*\); waiting up to 1 s for it to end", shown)
     # A signal ends the waiting; there is nothing to save.
     second = start(config(out), tiny_data, out)
     wait_until(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), process=second)

@@ -23,8 +23,9 @@ from vatrack.common.arguments import as_path, check_type, several
 from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, check_target, write_yaml
+from vatrack.common.files import check_target, write_yaml
 from vatrack.common.locks import only_run
+from vatrack.common.output_folders import atomic_directory
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame

@@ -10,9 +10,9 @@ from vatrack.common.logs import configure
 from vatrack.common.paths import real
 from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, uploading
+from vatrack.jobs.call import JobResult
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
-from vatrack.jobs.submit import JobResult
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.fetch import require_start
 

@@ -5,6 +5,7 @@ VatrackError
     ├── ConfigError       a setting that cannot be used
     ├── InvalidData       `validate` found an error in the data
     ├── FolderBusy        another process is at work in a folder
+    │   └── FolderLost    it has begun after this one, whose lock was lost
     └── TrainingDiverged  numbers of a training are not finite
 """
 
@@ -85,6 +86,10 @@ class InvalidData(InputError):
 
 class FolderBusy(InputError):
     """Another process is at work in a folder that one process must have for itself."""
+
+
+class FolderLost(FolderBusy):
+    """Another process has begun in such a folder after this one, whose lock was lost."""
 
 
 class TrainingDiverged(InputError):

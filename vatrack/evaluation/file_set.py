@@ -16,11 +16,11 @@ from vatrack.common.files import (
     refuse_same_file,
     require_ending,
     require_json,
-    scratch_directory,
     sha256_of,
 )
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.parallel import FEWER
 from vatrack.common.paths import same_file
 from vatrack.common.run_files import noted_of

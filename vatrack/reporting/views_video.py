@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from vatrack.common.arguments import check_score
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, refuse_other_files, write_json
+from vatrack.common.files import write_json
 from vatrack.common.images import ImageArray
+from vatrack.common.output_folders import atomic_directory, refuse_other_files
 from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting import sheet

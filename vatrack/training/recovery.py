@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -41,6 +41,7 @@ class Recovery:
         identity: recipe, data and digests of files; only the same training is resumed
             (`same_training`).
         stop: noted signals; they are obeyed between two steps, when the state is saved.
+        check: raises where the folder is no longer this training's; called before it is written in.
 
     Attributes:
         progress: how far the training is. The loop moves it on.
@@ -53,9 +54,10 @@ class Recovery:
         settings: TrainingConfig,
         group: Processes,
         stop: StopSignals,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder, self.identity, self.settings = folder, identity, settings
-        self.group, self.stop = group, stop
+        self.group, self.stop, self._check = group, stop, check
         self.progress = Progress()
         self._saved_at = self._counted_at = time.monotonic()
 
@@ -130,10 +132,15 @@ class Recovery:
         self.save()
 
     def save(self) -> None:
-        """Saves the state."""
+        """Saves the state.
+
+        Raises:
+            FolderLost: see `check`.
+        """
         self._saved_at = time.monotonic()
         if not self.group.first:
             return
+        self._check()
         self.progress.seconds += self._saved_at - self._counted_at
         self._counted_at = self._saved_at
         content = {
@@ -187,6 +194,7 @@ class Recovery:
         too_many = self.progress.faults >= limit
         if policy == "stop" or too_many:
             self.save()
+            self.group.wait()  # where one of them ends, the launcher kills the others
         if policy == "stop":
             raise TrainingDiverged(
                 f"training stopped before {what}; its state is saved. To resume without this "

@@ -1,5 +1,5 @@
-# The config of this call (lib/call.py), the plan (lib/plan.py: paths, lists), and what of them
-# needs Snakemake.
+# The config of this call (lib/call.py), the plan (lib/plan.py, lib/data_plan.py: paths, lists), and
+# what of them needs Snakemake.
 import os
 import re
 import sys

@@ -25,6 +25,7 @@ from vatrack.reporting.html import run_colour
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
+from vatrack.runs.environment import environment_changes
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.made_from import outdated, predictions_of
 from vatrack.runs.results import commands_of
@@ -212,7 +213,10 @@ def _environment(content: dict[str, Any]) -> dict[str, str]:
     """Name and version of everything, flat."""
     flat: dict[str, str] = {}
     for name, value in content.items():
-        if isinstance(value, dict):
+        if name == "earlier":  # of a training that was resumed elsewhere: what differed there
+            what = [", ".join(environment_changes(each, content)) for each in value]
+            flat["resumed after"] = "; ".join(what)
+        elif isinstance(value, dict):
             flat |= {str(key): str(own) for key, own in value.items()}
         else:
             flat[name.replace("_", " ")] = str(value)
