@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import warnings
@@ -21,6 +22,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 RECOPY = "unpack or copy it again"
 PERMIT = "correct its permissions, or those of its folder"
+SHORTEN = "correct or shorten it, also in the annotations"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
 HEADER_BYTES = 64  # enough to know a format by
@@ -66,6 +68,9 @@ def bad_image(path: Path, fault: str, text: str) -> BadImage:
 
 def unreadable(path: Path, error: OSError) -> BadImage:
     """A `BadImage` for a file that the operating system does not let us read."""
+    if error.errno == errno.ENAMETOOLONG:
+        text = f"its name is longer than the file system allows; {SHORTEN}"
+        return bad_image(path, "unreadable", text)
     fix = PERMIT if isinstance(error, PermissionError) else RECOPY
     return bad_image(path, "unreadable", f"cannot be read ({error.strerror}); {fix}")
 

@@ -67,7 +67,11 @@ class ValidationConfig(Frozen):
         description="decode: decode every frame; header: read only header and length of the files "
         "(saves hours); exist: check only that the files exist",
     )
-    masks: bool = Field(True, description="compare areas, boxes and occlusion rates with the masks")
+    masks: bool = Field(
+        True,
+        description="compare areas, boxes and occlusion rates with the masks (own data: "
+        "visible masks and occlusion rates with amodal masks)",
+    )
     accept: tuple[str, ...] = Field(
         (),
         description="error codes to treat as warnings (see docs/findings.md)",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from snakemake_logger_plugin_vatrack.command_line import IF_TARGET
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
 from vatrack.common.text_files import nearest_existing, no_such
@@ -106,8 +107,7 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
         known = values.keys() & Config.model_fields.keys()
         if number and Path(file).suffix == ".json" and not known:
             raise InputError(
-                f"{file}: taken for a config file, but sets none of its keys; if it is a target, "
-                "give it before --configfile"
+                f"{file}: taken for a config file, but sets none of its keys{IF_TARGET}"
             )
         layers.append(values)
     return reduce(merged, [*layers, with_new_names(overrides, "--config")], {})
