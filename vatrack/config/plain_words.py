@@ -53,7 +53,7 @@ _WHOLE = "not a whole number; give one, such as 3"
 _NUMBER = "not a number; give one, such as 0.5"
 _TEXT = "not text; put it in quotes"
 _SWITCH = "neither true nor false; give one of them"
-_MAPPING = "not a mapping of keys; give keys with values below it (docs/config.md)"
+_MAPPING = "not a mapping of keys; give keys with values below it, as in `epochs: 6`"
 _FORMS = {
     "int_parsing": _WHOLE,
     "int_type": _WHOLE,

@@ -16,7 +16,7 @@ from vatrack.common.counted import few
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.numbers_in_names import natural
-from vatrack.common.text_files import no_such
+from vatrack.common.text_files import said_missing
 from vatrack.config import Config, RunConfig, parse_config
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import named_runs
@@ -99,14 +99,14 @@ class Plan:
         if given and not self.dataset.clips.fetch and not Path(given[0]).is_file():
             raise ConfigError(
                 "dataset.clips.structure",
-                f"{given[0]}: {no_such(given[0], 'file')}; set dataset.clips.fetch: true "
-                "to download it, or correct the path",
+                f"{said_missing(given[0], 'file')}; set dataset.clips.fetch: true to download "
+                "it, or correct the path",
             )
         if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise ConfigError(
                 "dataset.raw",
-                f"{self.raw_folder}: {no_such(self.raw_folder, 'folder')}; give the folder of the "
-                "unpacked download, or list its archives in dataset.archives",
+                f"{said_missing(self.raw_folder, 'folder')}; give the folder of the unpacked "
+                "download, or list its archives in dataset.archives",
             )
         if not self.joint:
             return
@@ -114,7 +114,7 @@ class Plan:
         for key, path in (own | {"dataset.valid_json": self.valid_json}).items():
             kind: Literal["file", "folder"] = "folder" if key == "dataset.images" else "file"
             if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
-                raise ConfigError(key, f"{path}: {no_such(path, kind)}; correct the path")
+                raise ConfigError(key, f"{said_missing(path, kind)}; correct the path")
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
