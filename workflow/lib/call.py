@@ -68,6 +68,23 @@ def command_for(target: str, files: Sequence[Path | str], entries: Sequence[str]
     return shlex.join(words)
 
 
+def rebuilding(
+    root: str, files: Sequence[Path | str], entries: Sequence[str], *, clips: bool
+) -> dict[str, str]:
+    """How to rebuild the folders of `root` that no finished result asks for, by their paths.
+
+    Args:
+        clips: whether the workflow makes clips.
+    """
+    frames, annotations, everything = (
+        command_for(target, files, entries) for target in ("clips", "annotations", "all")
+    )
+    found = {f"{root}/clips": f"rebuild the clips: {frames}"} if clips else {}
+    # Newer annotations would repeat the trainings.
+    keep = f"rebuild them: {annotations}; then keep the results: {everything} --touch"
+    return found | {f"{root}/annotations": keep}
+
+
 def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The config of one call of Snakemake, as plain values.
 
