@@ -122,6 +122,7 @@ def test_version() -> None:
          "'vatrack-2bbox'; did you mean vatrack?"),
         ("train --backbone resnet5", "; did you mean resnet50?"),
         ("track a --checkpoint b --encoder x265", "; did you mean x264?"),
+        ("import-dataset a --from KINS", "'movi'; give coco-amodal"),
         ("import-dataset a --from coco", "; for plain COCO, rename `segmentation` to "
          "`visible_mask` and use coco-amodal (see docs/own-data.md)"),
         ("export-predictions a --to yt-vis", "; did you mean ytvis?"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import struct
@@ -147,6 +148,22 @@ def test_bad_images(tmp_path: Path, name: str, content: bytes | None, message: s
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_image(tmp_path / name)
+
+
+def test_what_libpng_says_without_the_name_of_the_file_is_not_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, whole = tmp_path / "a.png", png(SAMPLES, COLOUR, more=chunk(b"tIME", b"no time"))
+    path.write_bytes(whole)
+    assert np.array_equal(read_image(path), SAMPLES[..., ::-1])
+    damaged = bytearray(whole)
+    damaged[whole.index(b"IDAT") + 50] ^= 255
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"a\.png: cannot be decoded; unpack or copy it again$"):
+        read_image(path)
+    ctypes.CDLL(None).perror(b"C")
+    (line,) = capfd.readouterr().err.splitlines()  # what others say is shown
+    assert line.startswith("C: ")
 
 
 def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, frame: np.ndarray) -> None:

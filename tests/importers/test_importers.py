@@ -87,6 +87,20 @@ def test_absent_visible_mask_means_that_nothing_is_hidden(case: Case, absent: An
     assert case.only()["occlude_rate"] == 0
 
 
+def test_an_empty_visible_polygon_means_hidden_where_its_area_says_so(case: Case) -> None:
+    empty = {"a_segm": POLYGON, "i_segm": []}
+    objects = (
+        empty | {"i_segm": [[]]},
+        empty | {"i_area": 0},
+        empty | {"i_area": 4, "invisible_mask": HIDDEN},
+    )
+    result = case.take("coco-amodal", case.write(coco(case, *objects)))
+    rates = [item["occlude_rate"] for item in case.document["annotations"]]
+    assert rates == pytest.approx([0, 1, 1 / 3])
+    assert "1 object with an empty list as visible mask and no area of it counted" in str(result)
+    assert "1 object completely hidden" in str(result)
+
+
 def test_objects_without_pixels_are_left_out_and_hidden_ones_kept(case: Case) -> None:
     document = coco(
         case,

@@ -14,6 +14,7 @@ from workflow.lib.call import (
     check_results,
     command_for,
     layered_config,
+    rebuilding,
     shell_prefix,
     stopping,
 )
@@ -24,6 +25,15 @@ def files(folder: Path, **texts: str) -> list[Path]:
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text)
     return paths
+
+
+def test_how_lost_folders_are_rebuilt() -> None:
+    told = rebuilding("r", ["own.yaml"], [], clips=False)
+    assert told == {
+        "r/annotations": "rebuild them: snakemake annotations --cores 2 --configfile own.yaml; "
+        "then keep the results: snakemake all --cores 2 --configfile own.yaml --touch"
+    }
+    assert rebuilding("r", [], [], clips=True)["r/clips"].endswith(": snakemake clips --cores 2")
 
 
 def test_the_command_for_a_target_has_the_config_of_the_call() -> None:

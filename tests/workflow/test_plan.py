@@ -168,7 +168,7 @@ def test_initial_weights_need_no_data(tmp_path: Path) -> None:
         ),
         (
             {"dataset": OWN | {"raw": None, "clips": {"structure": "whole"}}},
-            r"dataset\.images: no: ",
+            r"dataset\.images: no: no such folder \(relative to /.*\); correct the path",
         ),
     ):
         workflow = Workflow(tmp_path / "work", config).changed(**changed)

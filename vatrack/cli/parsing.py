@@ -38,7 +38,8 @@ class Unless:
 
 @dataclass(frozen=True)
 class Advice:
-    """In the annotation of a choice: what is said of values that it does not have."""
+    """In the annotation of a choice: what is said of values, in small letters, that it does not
+    have."""
 
     said: Mapping[str, str]
 
@@ -102,7 +103,8 @@ class _Helpful:
     def _advice(self, param: Any, value: str) -> str | None:
         """What the annotation of a parameter says of a wrong value."""
         found = _extras(self, param.name if param else "", Advice)
-        return next((extra.said[value] for extra in found if value in extra.said), None)
+        key = value.lower()
+        return next((extra.said[key] for extra in found if key in extra.said), None)
 
     def _fail_missing(self, ctx: Any, missing: Mapping[Any, str]) -> None:
         told = ", ".join(f"{_shown(param)}{instead}" for param, instead in missing.items())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from vatrack.common.errors import BROKEN_LINK, InputError, with_fix
-from vatrack.common.paths import exists, is_link
+from vatrack.common.paths import alike, exists, is_link
 
 AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
@@ -77,9 +77,20 @@ def no_such(path: Path | str, kind: str) -> str:
     """
     path = Path(path)
     if not exists(path):
-        return BROKEN_LINK if is_link(path) else f"no such {kind}"
+        if is_link(path):
+            return BROKEN_LINK
+        # Frames may be missing by the thousand.
+        meant = alike(path) if kind != "frame" else None
+        return f"no such {kind}" + (f" (did you mean {meant}?)" if meant else "")
     found = "folder" if path.is_dir() else "file" if kind == "folder" else "pipe or a device"
     return f"is a {found}, not a {kind}"
+
+
+def said_missing(path: Path | str, kind: str) -> str:
+    """The path with what `no_such` says of it, and, where nothing is there, where a relative path
+    begins."""
+    there = Path(path).is_absolute() or exists(Path(path))
+    return f"{path}: {no_such(path, kind)}" + ("" if there else f" (relative to {Path.cwd()})")
 
 
 def check_source(path: Path | str, what: str = "a file") -> Path:

@@ -279,8 +279,16 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
         f"  {raw['path']}: {raw['videos']} of these videos, "
         f"{counted(raw['frames'], 'frame')} {FRAMES[raw['frames_checked']]}"
     )
-    compared = "areas, boxes and occlusion rates" if seen["masks_compared"] else "nothing"
-    yield f"  masks: sizes and codes checked; {compared} compared with them"
+    yield f"  masks: sizes and codes checked; {_compared(seen)}"
+
+
+def _compared(seen: Mapping[str, Any]) -> str:
+    """What was compared with masks, by the mask types of own files; others have none."""
+    if seen["masks_compared"] and all("mask_types" not in file for file in seen["files"]):
+        return "areas, boxes and occlusion rates compared with them"
+    if seen["masks_compared"] and any(len(file["mask_types"]) > 1 for file in seen["files"]):
+        return "visible masks, and occlusion rates where given, compared with amodal masks"
+    return "nothing compared with them"
 
 
 def _size(count: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from snakemake_logger_plugin_vatrack.command_line import IF_TARGET
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
 from vatrack.common.text_files import nearest_existing, no_such
@@ -67,6 +68,23 @@ def command_for(target: str, files: Sequence[Path | str], entries: Sequence[str]
     return shlex.join(words)
 
 
+def rebuilding(
+    root: str, files: Sequence[Path | str], entries: Sequence[str], *, clips: bool
+) -> dict[str, str]:
+    """How to rebuild the folders of `root` that no finished result asks for, by their paths.
+
+    Args:
+        clips: whether the workflow makes clips.
+    """
+    frames, annotations, everything = (
+        command_for(target, files, entries) for target in ("clips", "annotations", "all")
+    )
+    found = {f"{root}/clips": f"rebuild the clips: {frames}"} if clips else {}
+    # Newer annotations would repeat the trainings.
+    keep = f"rebuild them: {annotations}; then keep the results: {everything} --touch"
+    return found | {f"{root}/annotations": keep}
+
+
 def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The config of one call of Snakemake, as plain values.
 
@@ -106,8 +124,7 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
         known = values.keys() & Config.model_fields.keys()
         if number and Path(file).suffix == ".json" and not known:
             raise InputError(
-                f"{file}: taken for a config file, but sets none of its keys; if it is a target, "
-                "give it before --configfile"
+                f"{file}: taken for a config file, but sets none of its keys{IF_TARGET}"
             )
         layers.append(values)
     return reduce(merged, [*layers, with_new_names(overrides, "--config")], {})

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.text_files import no_such
+from vatrack.common.text_files import said_missing
 from vatrack.config import Config
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
@@ -76,14 +76,14 @@ class DataPlan:
         if given and not self.dataset.clips.fetch and not Path(given[0]).is_file():
             raise ConfigError(
                 "dataset.clips.structure",
-                f"{given[0]}: {no_such(given[0], 'file')}; set dataset.clips.fetch: true "
-                "to download it, or correct the path",
+                f"{said_missing(given[0], 'file')}; set dataset.clips.fetch: true to download "
+                "it, or correct the path",
             )
         if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise ConfigError(
                 "dataset.raw",
-                f"{self.raw_folder}: {no_such(self.raw_folder, 'folder')}; give the folder of the "
-                "unpacked download, or list its archives in dataset.archives",
+                f"{said_missing(self.raw_folder, 'folder')}; give the folder of the unpacked "
+                "download, or list its archives in dataset.archives",
             )
         if not self.joint:
             return
@@ -91,7 +91,7 @@ class DataPlan:
         for key, path in (own | {"dataset.valid_json": self.valid_json}).items():
             kind: Literal["file", "folder"] = "folder" if key == "dataset.images" else "file"
             if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
-                raise ConfigError(key, f"{path}: {no_such(path, kind)}; correct the path")
+                raise ConfigError(key, f"{said_missing(path, kind)}; correct the path")
 
     def videos(self) -> list[str]:
         """The names of the raw video folders; archives must be unpacked before.

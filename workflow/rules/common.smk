@@ -121,10 +121,9 @@ onsuccess:
 
 
 def closing():
-    clips = "" if plan.joint else f"{R}/clips"
-    entries = workflow.config_settings.config_args or ()
-    rebuild = call.command_for("clips", workflow.overwrite_configfiles, entries)
-    return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables", clips, rebuild)
+    given = workflow.overwrite_configfiles, workflow.config_settings.config_args or ()
+    rebuild = call.rebuilding(R, *given, clips=not plan.joint)
+    return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables", rebuild)
 
 
 # The logger (snakemake_logger_plugin_vatrack) shows it at the end; a hook of Snakemake would not
