@@ -20,6 +20,7 @@ from tests.conftest import TinyData, tiny_config
 from tests.docs.test_site import ROOT
 from tests.models.small import small_network
 from tests.video.videos import sample_image, write_video
+from vatrack import config
 from vatrack.config import Method
 from vatrack.weights.checkpoint import save
 
@@ -62,7 +63,7 @@ def test_what_an_example_states_is_true(name: str) -> None:
     module = import_module(name)
     for found in STATED.findall(MODULES[name]):
         for code in COMPARED.findall(found):
-            assert eval(" ".join(code.split()), dict(vars(module))), code
+            assert eval(" ".join(code.split()), {**vars(config), **vars(module)}), code
 
 
 @pytest.mark.slow
@@ -71,10 +72,10 @@ def test_the_examples_of_public_names_run(
     tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = tiny_config(tmp_path)
-    run = config.for_run(Method.VATRACK, config.backbones[0])
+    settings = tiny_config(tmp_path)
+    run = settings.for_run(Method.VATRACK, settings.backbones[0])
     save(Path("best.pt"), small_network(Method.VATRACK), run, 1)
-    for name, content in {"run/config.yaml": run, "mine.yaml": config}.items():
+    for name, content in {"run/config.yaml": run, "mine.yaml": settings}.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(yaml.safe_dump(content.model_dump(mode="json")), encoding="utf-8")
     for name, target in {
