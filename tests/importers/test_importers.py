@@ -24,6 +24,7 @@ from tests.importers.made import (
 )
 from vatrack.cli import app
 from vatrack.common.errors import InputError
+from vatrack.importers import import_dataset
 
 BOTH = [
     pytest.param({"segmentation": POLYGON, "inmodal_seg": VISIBLE, "iscrowd": 0}, id="KINS old"),
@@ -310,3 +311,23 @@ def test_images_that_are_missing_are_told_from_those_that_cannot_be_read(case: C
     case.out.unlink()
     del document["images"][0]
     assert "dir.png: is a folder" in case.refused("coco-amodal", case.write(document))
+
+
+def test_the_names_begin_in_a_folder_above_the_images(case: Case) -> None:
+    """So that the images of both subsets, which may have equal names, have one folder."""
+    source = case.write(coco(case, {"segmentation": AMODAL}))
+    link = case.folder / "link"
+    link.symlink_to(case.images)
+    for images, folder, name in (
+        (case.images, None, "a.png"),
+        (case.images, case.images, "a.png"),
+        (case.images, case.folder, "images/a.png"),
+        (link, case.folder, "link/a.png"),
+    ):
+        import_dataset("coco-amodal", [source], images, case.out, folder)
+        (image,) = json.loads(case.out.read_text())["images"]
+        assert image["file_name"] == name
+    case.out.unlink()
+    with pytest.raises(InputError, match=r"images: is not in .*other; give a folder that contains"):
+        import_dataset("coco-amodal", [source], case.images, case.out, case.folder / "other")
+    assert not case.out.exists()

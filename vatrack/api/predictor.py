@@ -111,6 +111,13 @@ class Predictor:
         Raises:
             InputError: the source cannot be read, or a setting is wrong; damage inside the source
                 is raised when it is reached.
+
+        Example:
+            ```python
+            seconds = vatrack.Selection(start_s=0.0, stop_s=0.2)
+            for result in predictor.track("street.mp4", score=0.3, selection=seconds):
+                print(result.time_s, result.names, result.track_ids, result.visibility())
+            ```
         """
         predictor = self.with_score(score)
         wanted = None if classes is None else self.class_ids(classes)

@@ -57,7 +57,10 @@ def track_videos(
     several videos cannot be read, the others are still processed.
 
     Args:
-        sources: see `vatrack.video.sources.find_sources`.
+        sources: video files, folders of frames, patterns, lists (.txt), numbers of cameras or
+            addresses of streams; one or several.
+        out: gets the folders; it is made if it is missing.
+        settings: what is tracked, drawn and written; None: the defaults.
         about: more values for run.yaml.
 
     Raises:
@@ -65,8 +68,9 @@ def track_videos(
 
     Example:
         ```python
-        for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked"):
-            print(video)
+        settings = vatrack.TrackSettings(score=0.3, overwrite=True)
+        for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked", settings):
+            print(video.folder, video.frames, dict(video.tracks))
         ```
     """
     check_type("predictor", predictor, Predictor)

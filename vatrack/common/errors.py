@@ -30,6 +30,14 @@ class InputError(VatrackError):
 
     Attributes:
         misfit: two files do not fit each other, and either may be the wrong one.
+
+    Example:
+        ```python
+        try:
+            vatrack.load("frames/000000.png")
+        except vatrack.InputError as error:
+            print(error)
+        ```
     """
 
     misfit = False

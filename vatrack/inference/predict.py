@@ -83,10 +83,10 @@ class Predicted:
 
 def predict_files(
     run: RunConfig,
-    checkpoint: Path,
-    ground_truth: Path,
-    images: Path,
-    out: Path,
+    checkpoint: Path | str,
+    ground_truth: Path | str,
+    images: Path | str,
+    out: Path | str,
     processes: int | None = None,
     class_map: Mapping[str, str] | None = None,
     shard: Shard | None = None,
@@ -103,6 +103,11 @@ def predict_files(
     category ids that the annotation file has for classes of the same name.
 
     Args:
+        run: settings, such as those of the run that the checkpoint is of.
+        checkpoint: best.pt or another checkpoint of ours, or an exported one.
+        ground_truth: a joint JSON (contract 3), of which the frames are read, not the masks.
+        images: the folder that its file names are relative to.
+        out: JSON Lines (contract 2), .jsonl or .jsonl.gz.
         class_map: classes of the checkpoint to classes of the file; an empty name leaves a class
             out.
         processes: each predicts whole clips with one thread (PyTorch rounds otherwise with another
@@ -116,6 +121,12 @@ def predict_files(
             inference.yaml cannot be written, or is read; or the classes of the checkpoint are not
             those of the file.
         BrokenProcessPool: one of several processes was killed.
+
+    Example:
+        ```python
+        run = vatrack.load_run_config("run/config.yaml")
+        print(vatrack.predict_files(run, "best.pt", "joint.json", "clips", "predictions.jsonl.gz"))
+        ```
     """
     check_type("run", run, RunConfig)
     if processes is not None:

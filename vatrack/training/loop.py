@@ -82,9 +82,9 @@ class TrainingResult:
 
 def train(
     run: RunConfig,
-    annotations: Path,
-    images: Path,
-    out: Path,
+    annotations: Path | str,
+    images: Path | str,
+    out: Path | str,
     start_copy: StartCopy | None = None,
 ) -> TrainingResult:
     """Trains one method and leaves everything about the run in its folder.
@@ -99,6 +99,7 @@ def train(
     Several processes that the environment names (`torchrun`, submitit) train together.
 
     Args:
+        run: the settings, from `Config.runs` or `Config.for_run`.
         annotations: folder with train/ and valid/ from `vatrack convert`; `images`: the clip tree.
         out: the run's folder.
         start_copy: begins to copy the run elsewhere, from what is in its folder (MLflow).
@@ -109,6 +110,12 @@ def train(
         FolderBusy: another training is at work in `out`, or has begun there since (`FolderLost`).
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
+
+    Example:
+        ```python
+        (run,) = vatrack.load_config("mine.yaml").runs()
+        print(vatrack.train(run, "annotations", "clips", "my_run"))
+        ```
     """
     check_type("run", run, RunConfig)
     annotations, images = as_path("annotations", annotations), as_path("images", images)
