@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vatrack.common.counted import few
 from vatrack.common.errors import ConfigError, InputError
@@ -25,7 +25,8 @@ from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
 from .jobs import CutJobs, Shards
-from .names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES, trunk, variant
+from .names import FORM_FILES, RUN, own_forms, shared_results, track_file, trunk, variant
+from .paths import refuse_braces, require_there
 
 # Of a rendered set: what one process does with so many takes no longer than to start two.
 SMALL_FRAMES = 1000
@@ -51,22 +52,14 @@ class Plan:
         self.run = f"{self.root}/runs/{RUN}"
         self.files = RunFolder(self.run)  # of each run, with the wildcards of `run`
         self.config_file = f"{self.root}/config.yaml"
+        refuse_braces(self.config)
         self._find_data()
         self._set_training()
 
     def _find_data(self) -> None:
         dataset = self.dataset
         self.joint = dataset.format == "joint"
-        types = {name for method in self.config.methods for name in method.masks}
-        self.mask_types = [name for name in MASK_TYPES if name in types or not self.joint]
-        self.track_files = [f"video_{name}.json" for name in self.mask_types]
-        self.track_options = " ".join(
-            f"--video-ground-truth-{name} "
-            + shlex.quote(f"{self.root}/annotations/valid/video_{name}.json")
-            for name in self.mask_types
-        )
-        own = dict.fromkeys(["joint.json", *(f"{m.form}.json" for m in self.config.methods)])
-        self.forms = [*own, *self.track_files] if self.joint else list(FORM_FILES)
+        self.forms = own_forms(self.config.methods) if self.joint else list(FORM_FILES)
         self.raw_folder = str(dataset.images or dataset.raw or f"{self.root}/raw")
         rendered = dataset.synthetic
         frames = (rendered.train_videos + rendered.valid_videos) * rendered.frames
@@ -108,13 +101,13 @@ class Plan:
                 f"{self.raw_folder}: {no_such(self.raw_folder, 'folder')}; give the folder of the "
                 "unpacked download, or list its archives in dataset.archives",
             )
-        if not self.joint:
-            return
-        own = {"dataset.images": self.raw_folder, "dataset.train_json": self.train_json}
-        for key, path in (own | {"dataset.valid_json": self.valid_json}).items():
-            kind: Literal["file", "folder"] = "folder" if key == "dataset.images" else "file"
-            if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
-                raise ConfigError(key, f"{path}: {no_such(path, kind)}; correct the path")
+        if self.joint:
+            require_there("dataset.images", Path(self.raw_folder), "folder")
+        made = not self.dataset.raw or bool(self.archives)  # by the workflow
+        for subset in ("train_json", "valid_json"):
+            file = getattr(self.dataset, subset)
+            if file and (self.joint or not (made and file.is_relative_to(self.raw_folder))):
+                require_there(f"dataset.{subset}", file, "file")
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
@@ -220,6 +213,24 @@ class Plan:
             )
         return self.runs[name]
 
+    # Of own data only those of the run: another method is no reason to train this one again.
+
+    def annotations(self, wildcards: Any) -> list[str]:
+        """The annotation files of one training."""
+        forms = own_forms([self.run_of(wildcards).method]) if self.joint else self.forms
+        folders = [f"{self.root}/annotations/{subset}" for subset in ("train", "valid")]
+        return [f"{folder}/{form}" for folder in folders for form in forms]
+
+    def tracks(self, wildcards: Any) -> dict[str, str]:
+        """The video ground truth of each mask type that a run is evaluated with."""
+        types = self.run_of(wildcards).method.masks if self.joint else MASK_TYPES
+        return {name: f"{self.root}/annotations/valid/{track_file(name)}" for name in types}
+
+    def track_options(self, wildcards: Any) -> str:
+        """`tracks` as options of `vatrack evaluate`."""
+        found = self.tracks(wildcards).items()
+        return " ".join(f"--video-ground-truth-{name} {shlex.quote(file)}" for name, file in found)
+
     def start_weights(self, wildcards: Any) -> list[str]:
         """The file of weights that a training starts from, if any.
 
@@ -284,17 +295,5 @@ class Plan:
     @property
     def results(self) -> list[str]:
         """What the reports show, besides the contact sheets."""
-        tables, figures = f"{self.root}/tables", f"{self.root}/figures"
-        return [
-            f"{tables}/tables.html",
-            *(
-                f"{tables}/{name}.{end}"
-                for name in TABLES + CLASS_TABLES
-                for end in ("csv", "md", "tex")
-            ),
-            *(f"{tables}/{name}.{end}" for name in VIDEO_TABLES for end in ("csv", "md")),
-            *(f"{figures}/{name}.svg" for name in FIGURES),
-            *self.per_run(self.files.overlay),
-            *self.per_run(self.files.overlay_video),
-            *self.per_run(self.files.views),
-        ]
+        drawn = (self.files.overlay, self.files.overlay_video, self.files.views)
+        return [*shared_results(self.root), *chain.from_iterable(map(self.per_run, drawn))]
