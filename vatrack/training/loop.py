@@ -27,6 +27,7 @@ from vatrack.data.batches import EpochBatches
 from vatrack.data.pairs import PairDataset
 from vatrack.models.detector import build
 from vatrack.runs.environment import describe_environment, resumed_environment
+from vatrack.runs.fingerprint import VALIDATION_DATA
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.epochs import Epochs
@@ -222,7 +223,7 @@ def _identity(
         names = ["joint", *(f"video_{name}" for name in run.method.masks)]
         files = [valid / f"{name}.json" for name in names]
         contents["valid"] = {
-            "validation data": [sha256_of(file) for file in files if file.is_file()],
+            VALIDATION_DATA: [sha256_of(file) for file in files if file.is_file()],
             "inference settings": run.inference.model_dump(mode="json"),
             "evaluation settings": run.evaluation.model_dump(mode="json", exclude={"extended"}),
         }

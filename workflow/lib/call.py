@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 from snakemake_logger_plugin_vatrack.command_line import IF_TARGET
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
+from vatrack.common.locks import opened_folder, patience, shared, try_locked
 from vatrack.common.text_files import nearest_existing, no_such
+from vatrack.common.value_files import read_yaml
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
@@ -158,14 +161,30 @@ def check_results(folder: Path) -> None:
         raise ConfigError("results", f"{there} {no_such(there, 'folder')}; choose another folder")
 
 
-def write_config(file: str, values: Mapping[str, Any]) -> None:
-    """Writes the checked config into the folder of all results, as its first file.
+@contextmanager
+def config_in_use(file: str, values: Mapping[str, Any]) -> Iterator[None]:
+    """Writes the checked config into the folder of all results, as its first file, and keeps it:
+    all jobs of this call read it. Several calls may do so if their configs are the same.
 
     Raises:
-        InputError: the folder may not be written, or the like.
+        InputError: the folder may not be written, or the like; or another call is at work there
+            with another config.
     """
+    folder = Path(file).parent
     try:
-        write_yaml(file, values)
+        folder.mkdir(parents=True, exist_ok=True)
+        with opened_folder(folder) as opened:
+            with try_locked(opened) as alone:
+                if alone:
+                    write_yaml(file, values)
+            with shared(opened, patience(60, str(folder))):
+                if read_yaml(file) != values:
+                    raise ConfigError(
+                        "results",
+                        f"{folder}: another snakemake is running there with another config; wait "
+                        "until it ends, or choose another folder",
+                    )
+                yield
     except OSError as error:
         raise ConfigError("results", with_fix(error)) from None
 
