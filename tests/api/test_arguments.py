@@ -118,6 +118,12 @@ WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "checkpoint: is 1 (int)": lambda p, r, f: V.predict_files(p.run, 1, f, f, "p.jsonl"),
     "predictions: is [1] (list)": lambda p, r, f: V.export_predictions([1], f, "coco", "o.json"),
     "source: is [1] (list)": lambda p, r, f: V.import_predictions([1], f, "coco", "o.jsonl"),
+    "unknown mask type 'modal'; did you mean amodal": lambda p, r, f: V.export_predictions(
+        f, f, "coco", "o.json", "modal"
+    ),
+    "unknown mask type None; choose from amodal": lambda p, r, f: V.import_predictions(
+        f, f, "coco", "o.jsonl", None
+    ),
     "annotations: is 1 (int)": lambda p, r, f: V.train(p.run, 1, f, "run"),
     "the config: is 1 (int)": lambda p, r, f: V.load_config(1),
     "the config: is [] (list)": lambda p, r, f: V.load_run_config([]),
