@@ -139,6 +139,7 @@ class Predictor:
         if score is None:
             return self
         check_score(score)
+        score = float(score)
         found = self.run.inference
         tracker = {
             name: min(getattr(found.tracker, name), score) for name in ("init_score", "obj_score")
@@ -235,7 +236,7 @@ class Predictor:
 
 def _select(tracked: TrackedFrame, score: float, class_ids: Collection[int] | None) -> TrackedFrame:
     """The objects that are wanted; masks of others are never drawn."""
-    keep = tracked.scores >= score
+    keep = tracked.scores >= float(score)  # a float64 of NumPy would not be rounded as they are
     if class_ids is not None:
         keep &= np.isin(tracked.labels + 1, list(class_ids))
     return replace(
