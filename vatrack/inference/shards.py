@@ -68,10 +68,10 @@ def write_record(
     write_json(record_path(predictions), content, indent=1)
 
 
-def write_settings(predictions: Path, settings: dict[str, Any], digest: str) -> None:
+def write_settings(predictions: Path, settings: dict[str, Any], digest: str = "") -> None:
     """Leaves inference.yaml beside predictions, with the name of the file that it describes and the
-    SHA-256 of its (unpacked) content."""
-    described = {"predictions": predictions.name, "sha256": digest}
+    SHA-256 of its (unpacked) content, unless that is still being written."""
+    described = {"predictions": predictions.name} | ({"sha256": digest} if digest else {})
     write_yaml(predictions.with_name(SETTINGS_FILE), described | settings)
 
 
