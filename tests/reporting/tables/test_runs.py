@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> N
     ]
     elsewhere = run_folder(tmp_path / "other", 2)
     assert [key for key, _, _ in keys(tmp_path / "seed0", elsewhere)] == [
-        f"vatrack/resnet18:{tmp_path}/seed0/mini/runs/vatrack__resnet18",
+        "vatrack/resnet18",
         f"vatrack/resnet18:{elsewhere}",
     ]
     assert [key for key, _, _ in keys(f"a={tmp_path / 'seed0'}", tmp_path / "seed1")] == [
@@ -144,6 +145,21 @@ def test_metrics_in_a_folder_that_lost_its_config_are_named(tmp_path: Path) -> N
         UserWarning, match=f"^{bare}: has metrics, but no config.yaml, so it is left"
     ):
         assert keys(tmp_path) == [("vatrack/resnet18", "mini", 1)]
+
+
+def test_copies_do_not_take_a_run_its_label(tmp_path: Path) -> None:
+    """Its seed at the end puts it into a group of seeds."""
+    run_folder(tmp_path / "a/runs/vatrack__resnet18__seed0", 1)
+    copy = run_folder(tmp_path / "a/runs/old_copy", 2)
+    values = yaml.safe_load((copy / "config.yaml").read_text()) | {"run_label": "seed0"}
+    (copy / "config.yaml").write_text(yaml.safe_dump(values))
+    names = [key for key, *_ in keys(tmp_path / "a")]
+    assert names == ["vatrack/resnet18:old_copy, seed0", "vatrack/resnet18:seed0"]
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.rmtree(copy)
+    shutil.rmtree(tmp_path / "b/runs" / copy.name)
+    names = [key for key, *_ in keys(tmp_path / "a", tmp_path / "b")]
+    assert names == ["vatrack/resnet18:a, seed0", "vatrack/resnet18:b, seed0"]
 
 
 def test_unfinished_runs_are_named(tmp_path: Path) -> None:
