@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_runs_that_were_evaluated_otherwise_are_warned_of(
         "compared; evaluate both again"
         for other, first in pairs
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.* evaluated with different ground truth")
+def test_tables_say_which_runs_are_not_comparable(tmp_path: Path) -> None:
+    for label, start in (("a", 1.0), ("b", 2.0)):
+        run = run_folder(tmp_path / f"runs/vatrack__resnet18__{label}", start)
+        (run / "evaluation.yaml").write_text(yaml.safe_dump({"ground_truth": {"joint": label}}))
+        per_class = {"image/amodal": {"car": {"AP50": start + 0.01}}}
+        details = {"per_class": per_class, "per_video": {}, "classes": ["car"]}
+        (run / "details.json").write_text(json.dumps(details))
+    write_tables([str(tmp_path)], tmp_path / "out")
+    told = "Not comparable: VATrack (b), evaluated with different ground truth than VATrack (a)."
+    for name in ("image_amodal", "track_visible", "classes_image_amodal"):
+        assert told in (tmp_path / "out" / f"{name}.md").read_text()
 
 
 @pytest.mark.parametrize("given", ["{run}", "vatrack/resnet18={run}/metrics.json"])
