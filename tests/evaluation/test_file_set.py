@@ -12,6 +12,7 @@ import pytest
 
 from tests.evaluation.shards import given_tracks, ten_videos, write
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import FileSet
 
@@ -47,7 +48,8 @@ def test_the_ground_truth_that_is_noted_is_the_one_that_was_evaluated(
 def test_the_limit_is_noted_where_tracks_of_a_mask_type_are_derived(tmp_path: Path) -> None:
     joint, predictions = ten_videos()
     inputs, given = write(tmp_path, joint, predictions), given_tracks(tmp_path, joint)
-    for video, limit in (({"amodal": given["amodal"]}, {"video_max_occlusion"}), (given, set())):
+    amodal: dict[MaskType, Path | None] = {"amodal": given["amodal"]}
+    for video, limit in ((amodal, {"video_max_occlusion"}), (given, set())):
         own = replace(inputs, video=video)
         noted = evaluate_inputs(own, tmp_path / "m.json", noted=True).settings["ground_truth"]
         assert noted.keys() == {"joint", *video} | limit

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_yaml
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.made_from import outdated
+from vatrack.runs.made_from import Outdating, outdated
 from vatrack.runs.results import file_of_run, outdated_step
 
 SECOND, THIRD = ({"epoch": epoch, "sha256": f"weights of {epoch}"} for epoch in (2, 3))
 OF_SECOND, OF_THIRD = (
     {"sha256": f"lines of {one['epoch']}", "checkpoint": one} for one in (SECOND, THIRD)
 )
+EARLIER = "is of epoch 2, but best.json chooses epoch 3"
+ANOTHER = "is of another checkpoint than best.pt"
+OTHERS = "is of other predictions than predictions.jsonl.gz"
 OTHER = {"epoch": 3, "sha256": "of another training"}
 
 
@@ -38,29 +41,11 @@ def noted(path: Path, best: Any, predicted: Any, evaluated: Any = None) -> RunFo
     ("best", "predicted", "evaluated", "predictions", "metrics"),
     [
         (THIRD, OF_THIRD, OF_THIRD, "", ""),
-        (
-            THIRD,
-            OF_SECOND,
-            OF_SECOND,
-            "is of epoch 2, but best.json chooses epoch 3",
-            "is of epoch 2, but best.json chooses epoch 3",
-        ),
-        (
-            {"epoch": 3},
-            OF_SECOND,
-            OF_SECOND,
-            "is of epoch 2, but best.json chooses epoch 3",
-            "is of epoch 2, but best.json chooses epoch 3",
-        ),
-        (
-            OTHER,
-            OF_THIRD,
-            OF_THIRD,
-            "is of another checkpoint than best.pt",
-            "is of another checkpoint than best.pt",
-        ),
-        (THIRD, OF_THIRD, OF_SECOND, "", "is of other predictions than predictions.jsonl.gz"),
-        (THIRD, OF_THIRD, {}, "", "is of other predictions than predictions.jsonl.gz"),
+        (THIRD, OF_SECOND, OF_SECOND, EARLIER, EARLIER),
+        ({"epoch": 3}, OF_SECOND, OF_SECOND, EARLIER, EARLIER),
+        (OTHER, OF_THIRD, OF_THIRD, ANOTHER, ANOTHER),
+        (THIRD, OF_THIRD, OF_SECOND, "", OTHERS),
+        (THIRD, OF_THIRD, {}, "", OTHERS),
         (THIRD, {"predictions": "other.jsonl", **OF_SECOND}, OF_THIRD, "", ""),
         (THIRD, {}, None, "", ""),
         (None, OF_SECOND, OF_SECOND, "", ""),
@@ -71,11 +56,9 @@ def test_what_is_of_another_checkpoint_or_other_predictions_is_outdated(
     best: Any, predicted: Any, evaluated: Any, predictions: str, metrics: str, tmp_path: Path
 ) -> None:
     noted(tmp_path, best, predicted, evaluated)
-    for name, file, told in (
-        ("predictions", "predictions.jsonl.gz", predictions),
-        ("metrics", "metrics.json", metrics),
-    ):
-        assert outdated(tmp_path, name) == (told and f"{file} {told}")
+    for name, told in (("predictions", predictions), ("metrics", metrics)):
+        file = getattr(RunFolder(tmp_path), name).name
+        assert outdated(tmp_path, cast(Outdating, name)) == (told and f"{file} {told}")
 
 
 def test_the_next_command_makes_what_is_outdated(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def noted_settings(
             exclusive occlusion limit of derived ones is noted where there are some.
         predictions: what is noted of them.
     """
-    noted: dict[str, Any] = {"joint": truth, **tracks}
+    noted: dict[str, Any] = {"joint": truth} | {str(name): sha for name, sha in tracks.items()}
     if not tracks.keys() >= set(protocol.mask_types):
         noted["video_max_occlusion"] = protocol.video_max_occlusion
     settings = protocol.switches.model_dump(mode="json")

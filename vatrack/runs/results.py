@@ -36,8 +36,8 @@ def file_of_run(path: Path, name: str) -> Path:
     """
     if not path.is_dir():
         return path
-    if name == "predictions" and outdated(path, name):
-        raise InputError(f"{path}: {outdated_step(path, name)}")
+    if name == "predictions" and outdated(path, "predictions"):
+        raise InputError(f"{path}: {outdated_step(path, 'predictions')}")
     found: Path = getattr(RunFolder(path), name)
     for file in (found, found.with_name(found.name.removesuffix(".gz"))):  # of `track`: unpacked
         if file.is_file():

@@ -37,11 +37,19 @@ def test_labels_are_told_apart_across_folders(tmp_path: Path) -> None:
     for name in "ab":
         runs(tmp_path / name, {"e6": 10, "": 20})
     found, _ = read_runs([str(tmp_path / "a"), str(tmp_path / "b")])
-    assert sorted(run.label for run in found) == ["a", "b", "e6, a", "e6, b"]
+    assert sorted(run.label for run in found) == ["a", "a, e6", "b", "b, e6"]
     found, _ = read_runs([f"first={tmp_path / 'a'}", f"second={tmp_path / 'b'}"])
     assert [run.label for run in found] == ["first", "first, e6", "second", "second, e6"]
     mine = tmp_path / "a/runs/vatrack__resnet18__e6"
     assert [run.label for run in read_runs([f"mine={mine}"])[0]] == ["mine"]
+
+
+def test_seeds_of_each_of_several_folders_have_a_mean(tmp_path: Path) -> None:
+    given = [str(runs(tmp_path / name, STARTS)) for name in "ab"]
+    write_tables(given, tmp_path / "out")
+    rows = read_csv(tmp_path / "out/image_amodal.csv")
+    means = [(row["label"], row["source"]) for row in rows if row["source"].startswith("mean")]
+    assert means == [("a", "mean of 3 seeds"), ("b", "mean of 3 seeds")]
 
 
 def test_a_folder_of_another_name_has_the_label_of_its_config(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,20 @@ def test_runs_that_were_evaluated_otherwise_are_warned_of(
     ]
 
 
+@pytest.mark.filterwarnings("ignore:.* evaluated with different ground truth")
+def test_tables_say_which_runs_are_not_comparable(tmp_path: Path) -> None:
+    for label, start in (("a", 1.0), ("b", 2.0)):
+        run = run_folder(tmp_path / f"runs/vatrack__resnet18__{label}", start)
+        (run / "evaluation.yaml").write_text(yaml.safe_dump({"ground_truth": {"joint": label}}))
+        per_class = {"image/amodal": {"car": {"AP50": start + 0.01}}}
+        details = {"per_class": per_class, "per_video": {}, "classes": ["car"]}
+        (run / "details.json").write_text(json.dumps(details))
+    write_tables([str(tmp_path)], tmp_path / "out")
+    told = "Not comparable: VATrack (b), evaluated with different ground truth than VATrack (a)."
+    for name in ("image_amodal", "track_visible", "classes_image_amodal"):
+        assert told in (tmp_path / "out" / f"{name}.md").read_text()
+
+
 @pytest.mark.parametrize("given", ["{run}", "vatrack/resnet18={run}/metrics.json"])
 def test_metrics_of_an_earlier_choice_are_warned_of(given: str, tmp_path: Path) -> None:
     run = run_folder(tmp_path / "runs/vatrack__resnet18", 1)
@@ -127,7 +143,7 @@ def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> N
     ]
     elsewhere = run_folder(tmp_path / "other", 2)
     assert [key for key, _, _ in keys(tmp_path / "seed0", elsewhere)] == [
-        f"vatrack/resnet18:{tmp_path}/seed0/mini/runs/vatrack__resnet18",
+        "vatrack/resnet18",
         f"vatrack/resnet18:{elsewhere}",
     ]
     assert [key for key, _, _ in keys(f"a={tmp_path / 'seed0'}", tmp_path / "seed1")] == [
@@ -144,6 +160,21 @@ def test_metrics_in_a_folder_that_lost_its_config_are_named(tmp_path: Path) -> N
         UserWarning, match=f"^{bare}: has metrics, but no config.yaml, so it is left"
     ):
         assert keys(tmp_path) == [("vatrack/resnet18", "mini", 1)]
+
+
+def test_copies_do_not_take_a_run_its_label(tmp_path: Path) -> None:
+    """Its seed at the end puts it into a group of seeds."""
+    run_folder(tmp_path / "a/runs/vatrack__resnet18__seed0", 1)
+    copy = run_folder(tmp_path / "a/runs/old_copy", 2)
+    values = yaml.safe_load((copy / "config.yaml").read_text()) | {"run_label": "seed0"}
+    (copy / "config.yaml").write_text(yaml.safe_dump(values))
+    names = [key for key, *_ in keys(tmp_path / "a")]
+    assert names == ["vatrack/resnet18:old_copy, seed0", "vatrack/resnet18:seed0"]
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.rmtree(copy)
+    shutil.rmtree(tmp_path / "b/runs" / copy.name)
+    names = [key for key, *_ in keys(tmp_path / "a", tmp_path / "b")]
+    assert names == ["vatrack/resnet18:a, seed0", "vatrack/resnet18:b, seed0"]
 
 
 def test_unfinished_runs_are_named(tmp_path: Path) -> None:

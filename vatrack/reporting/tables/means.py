@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from vatrack.common.counted import counted
 from vatrack.config.run_name import seed_of, without_seed
-from vatrack.reporting.tables.names import run_row, with_reason
+from vatrack.reporting.tables.names import run_row, with_reason, with_warning
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
@@ -55,7 +55,8 @@ def run_table(
             rows += _mean_rows(part)
     if any(row.spread for row in rows):
         note = f"{note} {NOTE}"
-    return make_table(name, title, with_reason(note, of_tracks), texts, columns, rows)
+    note = with_warning(with_reason(note, of_tracks), [run for run, _ in parts[0].measured])
+    return make_table(name, title, note, texts, columns, rows)
 
 
 def _mean_rows(part: Part) -> list[Row]:

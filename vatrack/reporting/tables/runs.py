@@ -121,20 +121,27 @@ def read_folders(folders: Sequence[Path]) -> list[Run]:
     return [_read(source) for source in sources_of(folders)]
 
 
-def _warn_of_others(runs: Sequence[Run]) -> None:
-    """Warns of runs that were evaluated otherwise than the first one on their dataset that has
-    noted how."""
+def evaluated_otherwise(runs: Sequence[Run]) -> list[tuple[Run, Run, str]]:
+    """The runs that were evaluated otherwise than the first one on their dataset that has noted
+    how; each with that one, and what differs."""
+    found = []
     first: dict[str | None, Run] = {}
     for run in runs:
         if run.noted == Noted():  # it could hide that the others differ
             continue
         other = first.setdefault(run.dataset, run)
         if what := [difference.what for difference in run.noted.differences(other.noted)]:
-            warnings.warn(
-                f"{run.source}: evaluated with different {' and '.join(what)} than {other.source}, "
-                "so their metrics cannot be compared; evaluate both again",
-                stacklevel=2,
-            )
+            found.append((run, other, " and ".join(what)))
+    return found
+
+
+def _warn_of_others(runs: Sequence[Run]) -> None:
+    for run, other, what in evaluated_otherwise(runs):
+        warnings.warn(
+            f"{run.source}: evaluated with different {what} than {other.source}, so their metrics "
+            "cannot be compared; evaluate both again",
+            stacklevel=2,
+        )
 
 
 def _with_details(sources: list[Source], text: str) -> list[Source]:

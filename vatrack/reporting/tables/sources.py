@@ -87,7 +87,9 @@ def sources_of(folders: Sequence[Path]) -> list[Source]:
 
 
 def labelled(sources: Sequence[Source]) -> list[Source]:
-    """Completes the labels of runs that only their folders tell apart."""
+    """Completes the labels of runs that only their folders tell apart: what differs in their paths
+    comes first, so that a seed stays at the end. A run beside copies of it, in folders with other
+    names, keeps its label."""
 
     def group(source: Source) -> tuple[str, ...]:
         return source.method, source.backbone, source.dataset or "", source.label
@@ -96,19 +98,17 @@ def labelled(sources: Sequence[Source]) -> list[Source]:
     labels: dict[int, str] = {}
     for _, members in groupby(sorted(bare, key=group), key=group):
         alike = list(members)
-        if len(alike) == 1:
-            continue
-        paths = [source.folder.resolve().parts for source in alike if source.folder]
-        if len({len(folders) for folders in paths}) == 1:
-            differ = [
-                level for level, names in enumerate(zip(*paths, strict=True)) if len(set(names)) > 1
-            ]
-            labels |= {
-                id(s): ", ".join(filter(None, [s.label, "/".join(names[n] for n in differ)]))
-                for s, names in zip(alike, paths, strict=True)
-            }
+        paths = [real(source.folder) for source in alike if source.folder]
+        if len({len(path.parts) for path in paths}) == 1:
+            parts = [path.parts for path in paths]
+            differ = [n for n, names in enumerate(zip(*parts, strict=True)) if len(set(names)) > 1]
+            places = ["/".join(names[n] for n in differ) for names in parts]
         else:
-            labels |= {id(s): ", ".join(filter(None, [s.label, str(s.folder)])) for s in alike}
+            places = [str(source.folder) for source in alike]
+        called = [bool(RunFolder(path).name) for path in paths]
+        for source, place, own in zip(alike, places, called, strict=True):
+            if len(alike) > 1 and not (own and called.count(True) == 1):
+                labels[id(source)] = ", ".join(filter(None, [place, source.label]))
     return [replace(source, label=labels.get(id(source), source.label)) for source in sources]
 
 
