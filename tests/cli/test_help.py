@@ -118,6 +118,9 @@ def test_version() -> None:
         ("predict --chekpoint x", "No such option: --chekpoint; did you mean --checkpoint?"),
         ("predict --ground-truht x", "--ground-truht; did you mean --ground-truth?"),
         ("predict --xyz", "No such option: --xyz"),
+        ("-v", "No such option: -v; did you mean --version?"),
+        ("track a -c b", "No such option: -c; did you mean --checkpoint"),
+        ("track a -out b", "No such option: -o; did you mean --out or "),
         ("train --method vatrak", "is not one of 'qdtrack', 'amodaltrack', 'vatrack', "
          "'vatrack-2bbox'; did you mean vatrack?"),
         ("train --backbone resnet5", "; did you mean resnet50?"),
