@@ -295,7 +295,9 @@ def test_a_training_is_repeated_only_where_that_is_asked_for(
         (f"{RUN_FOLDER}/predictions.jsonl.gz", AFTER_PREDICTION),
         (f"{RUN_FOLDER}/metrics.json", AFTER_EVALUATION),
         (f"{RUN_FOLDER}/details.json", AFTER_EVALUATION),
-        ("clips", {}),  # they would take the trainings along; the summary says how to rebuild them
+        # They would take the trainings along; the summary says how to rebuild them.
+        ("clips", {}),
+        ("annotations", {}),
     ],
 )
 def test_a_lost_result_is_made_again(finished: Workflow, lost: str, again: dict[str, int]) -> None:
@@ -308,6 +310,18 @@ def test_a_lost_result_is_made_again(finished: Workflow, lost: str, again: dict[
             assert finished.plan("clips") == {"clips": 1}
     finally:
         hidden.rename(path)
+
+
+def test_rebuilt_annotations_repeat_nothing_after_a_touch(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
+    copy = Workflow(tmp_path, finished.config)
+    for file in (copy.results / "annotations").rglob("*.json"):
+        file.write_text(file.read_text() + "\n")  # small ones are told by their content
+    assert copy.plan() == AFTER_TRAINING
+    copy.touch()
+    assert copy.plan() == {}
 
 
 @pytest.fixture

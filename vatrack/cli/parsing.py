@@ -78,7 +78,9 @@ class _Helpful:
             if not name or not hasattr(error, "possibilities"):
                 raise
             known = [option for param in ctx.command.get_params(ctx) for option in param.opts]
-            ctx.fail(f"No such option: {name}{did_you_mean(name, known)}")
+            short = [option for option in known if len(name) == 2 and option.startswith(f"-{name}")]
+            meant = f"; did you mean {' or '.join(short[:3])}?" if short else ""
+            ctx.fail(f"No such option: {name}{meant or did_you_mean(name, known)}")
 
     def get_params(self, ctx: Any) -> Any:
         """All parameters, with `--help`, which the library adds."""

@@ -111,8 +111,8 @@ def alike(path: Path) -> Path | None:
                 other = here.joinpath(found, *rest)
                 if other.exists():
                     return other
-                if (here / found).is_dir() and (other := alike(other)):
-                    return other
+                if (here / found).is_dir() and (inner := alike(other)):
+                    return inner
     except (OSError, StopIteration):  # it may not be looked for
         pass
     return None
