@@ -56,6 +56,7 @@ def track_videos(
     are still processed.
 
     Args:
+        predictor: from `load`.
         sources: video files, folders of frames, patterns, lists (.txt), numbers of cameras or
             addresses of streams; one or several.
         out: gets the folders; it is made if it is missing.
