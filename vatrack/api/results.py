@@ -83,6 +83,9 @@ class FrameResult:
     def masks(self, mask_type: MaskType = "amodal") -> npt.NDArray[np.bool_]:
         """Bitmaps, bool [n, height, width], decoded on demand.
 
+        Args:
+            mask_type: "amodal" or "visible".
+
         Raises:
             InputError: the method does not predict this type.
         """

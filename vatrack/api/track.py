@@ -57,6 +57,7 @@ def track_videos(
     several videos cannot be read, the others are still processed.
 
     Args:
+        predictor: from `load`.
         sources: video files, folders of frames, patterns, lists (.txt), numbers of cameras or
             addresses of streams; one or several.
         out: gets the folders; it is made if it is missing.
