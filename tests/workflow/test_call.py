@@ -33,6 +33,9 @@ def test_the_command_for_a_target_has_the_config_of_the_call() -> None:
     told = command_for("clips", ["my own.yaml"], ["methods=[qdtrack]"])
     config = "--configfile 'my own.yaml' --config 'methods=[qdtrack]'"
     assert told == f"snakemake clips --cores 2 {config}"
+    told = command_for("clips", ["a.yaml"], [], Path("w/Snakefile"), Path("my work"))
+    places = "--snakefile w/Snakefile --directory 'my work'"
+    assert told == f"snakemake clips --cores 2 {places} --configfile a.yaml"
 
 
 def test_files_and_overrides_are_layers(tmp_path: Path) -> None:

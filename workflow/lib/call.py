@@ -57,14 +57,22 @@ def shell_prefix() -> str:
     return f"set -euo pipefail; export PATH={folder}:$PATH; "
 
 
-def command_for(target: str, files: Sequence[Path | str], entries: Sequence[str]) -> str:
-    """The command that makes one target with the config of this call.
+def command_for(
+    target: str,
+    files: Sequence[Path | str],
+    entries: Sequence[str],
+    snakefile: Path | None = None,
+    directory: Path | None = None,
+) -> str:
+    """The command that makes one target with the config, and in the folder, of this call.
 
     Example:
         >>> command_for("clips", ["mine.yaml"], [])
         'snakemake clips --cores 2 --configfile mine.yaml'
     """
     words = ["snakemake", target, "--cores", "2"]
+    for name, path in (("--snakefile", snakefile), ("--directory", directory)):
+        words += [name, str(path)] if path else []
     for option, values in (("--configfile", files), ("--config", entries)):
         words += [option, *map(str, values)] if values else []
     return shlex.join(words)

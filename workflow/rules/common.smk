@@ -167,7 +167,8 @@ onerror:
 def closing():
     clips = "" if plan.joint else f"{R}/clips"
     entries = workflow.config_settings.config_args or ()
-    rebuild = call.command_for("clips", workflow.overwrite_configfiles, entries)
+    files = workflow.overwrite_configfiles
+    rebuild = call.command_for("clips", files, entries, words.snakefile, words.directory)
     return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables", clips, rebuild)
 
 
