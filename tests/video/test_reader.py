@@ -157,7 +157,7 @@ def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> N
 def test_a_selection_is_exact_whatever_the_time_stamps(tmp_path: Path) -> None:
     """Time stamps begin at any number, so that differences of them are inexact."""
     path = write_video(tmp_path / "v.mkv", [0.08 + number / 25 for number in range(60)])
-    for first in range(0, 55, 6):
+    for first in range(1, 55, 3):
         frames, _ = read(path, Selection(first / 25, (first + 5) / 25))
         assert numbers(frames) == list(range(first, first + 5))
 
