@@ -51,8 +51,9 @@ def track(
     device: Annotated[
         str,
         typer.Option(
-            metavar="[auto|cpu|cuda|cuda:N]",
-            help="auto: the first GPU, or the CPU if there is none; cuda:1: the second GPU.",
+            metavar="DEVICE",
+            help="auto (the first GPU, or the CPU if there is none), cpu, cuda, or one of several "
+            "GPUs: cuda:1 is the second.",
         ),
     ] = "auto",
     half: Annotated[
