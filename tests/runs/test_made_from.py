@@ -10,7 +10,7 @@ import pytest
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_yaml
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.made_from import Outdating, outdated
+from vatrack.runs.made_from import Outdating, outdated, predictions_of
 from vatrack.runs.results import file_of_run, outdated_step
 
 SECOND, THIRD = ({"epoch": epoch, "sha256": f"weights of {epoch}"} for epoch in (2, 3))
@@ -72,6 +72,15 @@ def test_the_next_command_makes_what_is_outdated(tmp_path: Path) -> None:
     assert file_of_run(run.path, "predictions") == run.predictions
     again = "; evaluate the predictions again: vatrack evaluate --run "
     assert again in outdated_step(run.path, "metrics")
+
+
+def test_notes_of_predictions_that_were_packed_since_are_theirs(tmp_path: Path) -> None:
+    run = noted(tmp_path, THIRD, {"predictions": "predictions.jsonl", **OF_SECOND})
+    assert predictions_of(run.predictions) == OF_SECOND
+    (tmp_path / "predictions.jsonl").touch()  # another file
+    assert predictions_of(run.predictions) == {}
+    run.predictions.unlink()
+    assert predictions_of(run.predictions) == OF_SECOND
 
 
 def test_damaged_notes_say_nothing(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from vatrack.reporting.curves import (
     thin,
 )
 from vatrack.reporting.tables.names import short_names
-from vatrack.reporting.tables.sources import sources_of
+from vatrack.reporting.tables.sources import in_order, sources_of
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import require_run
 
@@ -103,8 +103,9 @@ def write_curves(runs: Sequence[Path], out: Path) -> WrittenPlots:
     for run in runs:
         for name in ("metrics_log", "config"):
             require_run(Path(run), name)
-    curves = [read_curves(RunFolder(run).metrics_log) for run in runs]
-    named = dict(zip(short_names(sources_of(runs)), curves, strict=True))
+    sources = in_order(sources_of(runs))  # as in the report, so that a run has the same colour
+    curves = [read_curves(RunFolder(own.metrics.parent).metrics_log) for own in sources]
+    named = dict(zip(short_names(sources), curves, strict=True))
     drawings = {
         "losses.svg": draw_losses,
         "learning_rate.svg": draw_learning_rate,

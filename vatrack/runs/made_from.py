@@ -49,11 +49,13 @@ def outdated(path: Path | str, name: Outdating) -> str:
 
 
 def predictions_of(path: Path) -> dict[str, Any]:
-    """What inference.yaml beside predictions notes of them (`noted_of`)."""
+    """What inference.yaml beside predictions notes of them (`noted_of`); the file that it names may
+    have been packed or unpacked since."""
     notes = _read(RunFolder(path.parent).inference)
-    names = notes.get("predictions", PREDICTIONS_FILE), path.name
-    named, own = (str(name).removesuffix(".gz") for name in names)
-    return noted_of(notes) if named == own else {}
+    named = path.with_name(str(notes.get("predictions", PREDICTIONS_FILE)))
+    same = named.name.removesuffix(".gz") == path.name.removesuffix(".gz")
+    both = named != path and named.exists() and path.exists()
+    return noted_of(notes) if same and not both else {}
 
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> bool:

@@ -95,7 +95,7 @@ class Selection:
         lines = [f"{self.out}: epoch {self.epoch}, {self.reason}", "", f"epoch  {self.metric}"]
         for epoch in self.ranking[:SHOWN]:
             value = self.candidates[epoch]
-            shown = "undefined" if value is None else f"{value:.2f}"
+            shown = "undefined" if value is None else f"{value:z.2f}"
             chosen = "  chosen" if epoch == self.epoch else ""
             lines.append(f"{epoch:>5}  {shown:>{width}}{chosen}")
         if len(self.candidates) > SHOWN:

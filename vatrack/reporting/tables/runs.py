@@ -19,6 +19,7 @@ from vatrack.reporting.noted import Noted, read_noted
 from vatrack.reporting.tables.sources import (
     Source,
     find_runs,
+    in_order,
     labelled,
     parse_key,
     run_key,
@@ -107,11 +108,7 @@ def read_runs(
         known.add(name)
     for text in details:
         sources = _with_details(sources, text)
-    datasets = list(dict.fromkeys(source.dataset for source in sources))
-    methods, backbones = list(Method), list(Backbone)
-    sources.sort(key=lambda own: (methods.index(own.method), backbones.index(own.backbone)))
-    sources.sort(key=lambda own: datasets.index(own.dataset))
-    runs = [_read(source) for source in sources]
+    runs = [_read(source) for source in in_order(sources)]
     _warn_of_others(runs)
     return runs, unfinished
 

@@ -112,6 +112,18 @@ def labelled(sources: Sequence[Source]) -> list[Source]:
     return [replace(source, label=labels.get(id(source), source.label)) for source in sources]
 
 
+def in_order(sources: Sequence[Source]) -> list[Source]:
+    """By dataset (in the order given), then in the paper's order of methods and backbones."""
+    datasets = list(dict.fromkeys(source.dataset for source in sources))
+    methods, backbones = list(Method), list(Backbone)
+
+    def place(own: Source) -> tuple[int, ...]:
+        indices = methods.index(own.method), backbones.index(own.backbone)
+        return (datasets.index(own.dataset), *indices)
+
+    return sorted(sources, key=place)
+
+
 def _in_folder(text: str, folder: Path, label: str) -> tuple[list[Source], list[Path]]:
     if RunFolder(folder).metrics.is_file():
         return [_source_of(text, folder, label)], []
