@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.value_files import read_yaml
 from workflow.lib.call import (
     check_cluster,
     check_results,
     command_for,
+    config_in_use,
     layered_config,
+    rebuilding,
     shell_prefix,
     stopping,
 )
@@ -24,6 +27,15 @@ def files(folder: Path, **texts: str) -> list[Path]:
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text)
     return paths
+
+
+def test_how_lost_folders_are_rebuilt() -> None:
+    told = rebuilding("r", ["own.yaml"], [], clips=False)
+    assert told == {
+        "r/annotations": "rebuild them: snakemake annotations --cores 2 --configfile own.yaml; "
+        "then keep the results: snakemake all --cores 2 --configfile own.yaml --touch"
+    }
+    assert rebuilding("r", [], [], clips=True)["r/clips"].endswith(": snakemake clips --cores 2")
 
 
 def test_the_command_for_a_target_has_the_config_of_the_call() -> None:
@@ -130,6 +142,23 @@ def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InputError, match=r"results: .*loop is a broken link; choose"):
         check_results(tmp_path / "loop")
+
+
+def test_the_config_that_jobs_read_is_not_replaced_by_another_call(tmp_path: Path) -> None:
+    file = str(tmp_path / "x" / "config.yaml")
+    with config_in_use(file, {"seed": 1}):
+        assert read_yaml(file) == {"seed": 1}
+        with config_in_use(file, {"seed": 1}):
+            pass
+        other = config_in_use(file, {"seed": 2})
+        with pytest.raises(InputError, match=r"another snakemake .* with another config; wait"):
+            other.__enter__()
+        assert read_yaml(file) == {"seed": 1}
+    with config_in_use(file, {"seed": 2}):
+        assert read_yaml(file) == {"seed": 2}
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"results: .*file"):
+        config_in_use(str(tmp_path / "file" / "config.yaml"), {}).__enter__()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
 from vatrack.reporting.details import Details, read_details
 from vatrack.reporting.layers import FrameList, Layer, find_owners, read_layers
 from vatrack.reporting.views import FILE, ClipView, Views, choose
+from vatrack.runs.made_from import predictions_of
 
 TILE = (300, 480)  # largest height and width of a view, pixels
 COLUMNS = 3  # tiles beside each other
@@ -110,6 +111,7 @@ def write_views(
             score,
             len(listed.images.frames),
             tuple(clips),
+            str(predictions_of(predictions).get("sha256", "")),
         )
         write_json(folder / FILE, asdict(views), indent=1)
     return views

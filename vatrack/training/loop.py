@@ -27,6 +27,7 @@ from vatrack.data.batches import EpochBatches
 from vatrack.data.pairs import PairDataset
 from vatrack.models.detector import build
 from vatrack.runs.environment import describe_environment, resumed_environment
+from vatrack.runs.fingerprint import VALIDATION_DATA
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.epochs import Epochs
@@ -82,9 +83,9 @@ class TrainingResult:
 
 def train(
     run: RunConfig,
-    annotations: Path,
-    images: Path,
-    out: Path,
+    annotations: Path | str,
+    images: Path | str,
+    out: Path | str,
     start_copy: StartCopy | None = None,
 ) -> TrainingResult:
     """Trains one method and leaves everything about the run in its folder.
@@ -99,6 +100,7 @@ def train(
     Several processes that the environment names (`torchrun`, submitit) train together.
 
     Args:
+        run: the settings, from `Config.runs` or `Config.for_run`.
         annotations: folder with train/ and valid/ from `vatrack convert`; `images`: the clip tree.
         out: the run's folder.
         start_copy: begins to copy the run elsewhere, from what is in its folder (MLflow).
@@ -109,6 +111,12 @@ def train(
         FolderBusy: another training is at work in `out`, or has begun there since (`FolderLost`).
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
+
+    Example:
+        ```python
+        (run,) = vatrack.load_config("mine.yaml").runs()
+        print(vatrack.train(run, "annotations", "clips", "my_run"))
+        ```
     """
     check_type("run", run, RunConfig)
     annotations, images = as_path("annotations", annotations), as_path("images", images)
@@ -215,7 +223,7 @@ def _identity(
         names = ["joint", *(f"video_{name}" for name in run.method.masks)]
         files = [valid / f"{name}.json" for name in names]
         contents["valid"] = {
-            "validation data": [sha256_of(file) for file in files if file.is_file()],
+            VALIDATION_DATA: [sha256_of(file) for file in files if file.is_file()],
             "inference settings": run.inference.model_dump(mode="json"),
             "evaluation settings": run.evaluation.model_dump(mode="json", exclude={"extended"}),
         }

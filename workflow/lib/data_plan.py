@@ -6,17 +6,17 @@ import shlex
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vatrack.common.errors import ConfigError, InputError
-from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.text_files import no_such
+from vatrack.common.text_files import said_missing
 from vatrack.config import Config
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
 
 from .jobs import CutJobs
-from .names import FORM_FILES
+from .names import FORM_FILES, own_forms
+from .paths import refuse_braces, require_there
 
 # Of a rendered set: what one process does with so many takes no longer than to start two.
 SMALL_FRAMES = 1000
@@ -29,21 +29,13 @@ class DataPlan:
         self.config = config
         self.dataset = config.dataset
         self.root = f"{config.results}/{self.dataset.name}"
+        refuse_braces(config)
         self._find_data()
 
     def _find_data(self) -> None:
         dataset = self.dataset
         self.joint = dataset.format == "joint"
-        types = {name for method in self.config.methods for name in method.masks}
-        self.mask_types = [name for name in MASK_TYPES if name in types or not self.joint]
-        self.track_files = [f"video_{name}.json" for name in self.mask_types]
-        self.track_options = " ".join(
-            f"--video-ground-truth-{name} "
-            + shlex.quote(f"{self.root}/annotations/valid/video_{name}.json")
-            for name in self.mask_types
-        )
-        own = dict.fromkeys(["joint.json", *(f"{m.form}.json" for m in self.config.methods)])
-        self.forms = [*own, *self.track_files] if self.joint else list(FORM_FILES)
+        self.forms = own_forms(self.config.methods) if self.joint else list(FORM_FILES)
         self.raw_folder = str(dataset.images or dataset.raw or f"{self.root}/raw")
         rendered = dataset.synthetic
         frames = (rendered.train_videos + rendered.valid_videos) * rendered.frames
@@ -76,22 +68,22 @@ class DataPlan:
         if given and not self.dataset.clips.fetch and not Path(given[0]).is_file():
             raise ConfigError(
                 "dataset.clips.structure",
-                f"{given[0]}: {no_such(given[0], 'file')}; set dataset.clips.fetch: true "
-                "to download it, or correct the path",
+                f"{said_missing(given[0], 'file')}; set dataset.clips.fetch: true to download "
+                "it, or correct the path",
             )
         if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise ConfigError(
                 "dataset.raw",
-                f"{self.raw_folder}: {no_such(self.raw_folder, 'folder')}; give the folder of the "
-                "unpacked download, or list its archives in dataset.archives",
+                f"{said_missing(self.raw_folder, 'folder')}; give the folder of the unpacked "
+                "download, or list its archives in dataset.archives",
             )
-        if not self.joint:
-            return
-        own = {"dataset.images": self.raw_folder, "dataset.train_json": self.train_json}
-        for key, path in (own | {"dataset.valid_json": self.valid_json}).items():
-            kind: Literal["file", "folder"] = "folder" if key == "dataset.images" else "file"
-            if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
-                raise ConfigError(key, f"{path}: {no_such(path, kind)}; correct the path")
+        if self.joint:
+            require_there("dataset.images", Path(self.raw_folder), "folder")
+        made = not self.dataset.raw or bool(self.archives)  # by the workflow
+        for subset in ("train_json", "valid_json"):
+            file = getattr(self.dataset, subset)
+            if file and (self.joint or not (made and file.is_relative_to(self.raw_folder))):
+                require_there(f"dataset.{subset}", file, "file")
 
     def videos(self) -> list[str]:
         """The names of the raw video folders; archives must be unpacked before.

@@ -8,11 +8,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.counted import few
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.numbers_in_names import natural
 from vatrack.config import Config, RunConfig, parse_config
 from vatrack.runs.folder import RunFolder
@@ -21,7 +23,7 @@ from vatrack.weights.fetch import require_start
 
 from .data_plan import DataPlan
 from .jobs import Shards
-from .names import CLASS_TABLES, FIGURES, RUN, TABLES, VIDEO_TABLES, trunk, variant
+from .names import RUN, own_forms, shared_results, track_file, trunk, variant
 
 
 class Plan(DataPlan):
@@ -94,6 +96,24 @@ class Plan(DataPlan):
             )
         return self.runs[name]
 
+    # Of own data only those of the run: another method is no reason to train this one again.
+
+    def annotations(self, wildcards: Any) -> list[str]:
+        """The annotation files of one training."""
+        forms = own_forms([self.run_of(wildcards).method]) if self.joint else self.forms
+        folders = [f"{self.root}/annotations/{subset}" for subset in ("train", "valid")]
+        return [f"{folder}/{form}" for folder in folders for form in forms]
+
+    def tracks(self, wildcards: Any) -> dict[str, str]:
+        """The video ground truth of each mask type that a run is evaluated with."""
+        types = self.run_of(wildcards).method.masks if self.joint else MASK_TYPES
+        return {name: f"{self.root}/annotations/valid/{track_file(name)}" for name in types}
+
+    def track_options(self, wildcards: Any) -> str:
+        """`tracks` as options of `vatrack evaluate`."""
+        found = self.tracks(wildcards).items()
+        return " ".join(f"--video-ground-truth-{name} {shlex.quote(file)}" for name, file in found)
+
     def start_weights(self, wildcards: Any) -> list[str]:
         """The file of weights that a training starts from, if any.
 
@@ -158,17 +178,5 @@ class Plan(DataPlan):
     @property
     def results(self) -> list[str]:
         """What the reports show, besides the contact sheets."""
-        tables, figures = f"{self.root}/tables", f"{self.root}/figures"
-        return [
-            f"{tables}/tables.html",
-            *(
-                f"{tables}/{name}.{end}"
-                for name in TABLES + CLASS_TABLES
-                for end in ("csv", "md", "tex")
-            ),
-            *(f"{tables}/{name}.{end}" for name in VIDEO_TABLES for end in ("csv", "md")),
-            *(f"{figures}/{name}.svg" for name in FIGURES),
-            *self.per_run(self.files.overlay),
-            *self.per_run(self.files.overlay_video),
-            *self.per_run(self.files.views),
-        ]
+        drawn = (self.files.overlay, self.files.overlay_video, self.files.views)
+        return [*shared_results(self.root), *chain.from_iterable(map(self.per_run, drawn))]
