@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ def files(folder: Path, **texts: str) -> list[Path]:
 
 
 def test_how_lost_folders_are_rebuilt() -> None:
-    told = rebuilding("r", ["own.yaml"], [], clips=False)
+    told = rebuilding("r", partial(command_for, files=["own.yaml"], entries=[]), clips=False)
     assert told == {
         "r/annotations": "rebuild them: snakemake annotations --cores 2 --configfile own.yaml; "
         "then keep the results: snakemake all --cores 2 --configfile own.yaml --touch"
     }
-    assert rebuilding("r", [], [], clips=True)["r/clips"].endswith(": snakemake clips --cores 2")
+    told = rebuilding("r", partial(command_for, files=[], entries=[]), clips=True)
+    assert told["r/clips"].endswith(": snakemake clips --cores 2")
 
 
 def test_the_command_for_a_target_has_the_config_of_the_call() -> None:
@@ -43,6 +45,9 @@ def test_the_command_for_a_target_has_the_config_of_the_call() -> None:
     told = command_for("clips", ["my own.yaml"], ["methods=[qdtrack]"])
     config = "--configfile 'my own.yaml' --config 'methods=[qdtrack]'"
     assert told == f"snakemake clips --cores 2 {config}"
+    told = command_for("clips", ["a.yaml"], [], Path("w/Snakefile"), Path("my work"))
+    places = "--snakefile w/Snakefile --directory 'my work'"
+    assert told == f"snakemake clips --cores 2 {places} --configfile a.yaml"
 
 
 def test_files_and_overrides_are_layers(tmp_path: Path) -> None:

@@ -290,6 +290,7 @@ def test_a_training_is_repeated_only_where_that_is_asked_for(
     ("lost", "again"),
     [
         (f"{RUN_FOLDER}/overlay.png", {"overlay": 1, "provenance": 1, "report": 1}),
+        ("provenance.html", {"provenance": 1, "report": 1}),
         (f"{RUN_FOLDER}/best.json", AFTER_PREDICTION | {"select": 1}),
         (f"{RUN_FOLDER}/best.pt", AFTER_PREDICTION | {"select": 1}),
         (f"{RUN_FOLDER}/predictions.jsonl.gz", AFTER_PREDICTION),

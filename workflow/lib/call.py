@@ -58,33 +58,38 @@ def shell_prefix() -> str:
     return f"set -euo pipefail; export PATH={folder}:$PATH; "
 
 
-def command_for(target: str, files: Sequence[Path | str], entries: Sequence[str]) -> str:
-    """The command that makes one target with the config of this call.
+def command_for(
+    target: str,
+    files: Sequence[Path | str],
+    entries: Sequence[str],
+    snakefile: Path | None = None,
+    directory: Path | None = None,
+) -> str:
+    """The command that makes one target with the config, and in the folder, of this call.
 
     Example:
         >>> command_for("clips", ["mine.yaml"], [])
         'snakemake clips --cores 2 --configfile mine.yaml'
     """
     words = ["snakemake", target, "--cores", "2"]
+    for name, path in (("--snakefile", snakefile), ("--directory", directory)):
+        words += [name, str(path)] if path else []
     for option, values in (("--configfile", files), ("--config", entries)):
         words += [option, *map(str, values)] if values else []
     return shlex.join(words)
 
 
-def rebuilding(
-    root: str, files: Sequence[Path | str], entries: Sequence[str], *, clips: bool
-) -> dict[str, str]:
+def rebuilding(root: str, command: Callable[[str], str], *, clips: bool) -> dict[str, str]:
     """How to rebuild the folders of `root` that no finished result asks for, by their paths.
 
     Args:
-        clips: whether the workflow makes clips.
+        command: of a target, see `command_for`; `clips`: whether the workflow makes clips.
     """
-    frames, annotations, everything = (
-        command_for(target, files, entries) for target in ("clips", "annotations", "all")
-    )
-    found = {f"{root}/clips": f"rebuild the clips: {frames}"} if clips else {}
+    found = {f"{root}/clips": f"rebuild the clips: {command('clips')}"} if clips else {}
     # Newer annotations would repeat the trainings.
-    keep = f"rebuild them: {annotations}; then keep the results: {everything} --touch"
+    keep = (
+        f"rebuild them: {command('annotations')}; then keep the results: {command('all')} --touch"
+    )
     return found | {f"{root}/annotations": keep}
 
 

@@ -165,8 +165,14 @@ onerror:
 
 
 def closing():
-    given = workflow.overwrite_configfiles, workflow.config_settings.config_args or ()
-    rebuild = call.rebuilding(R, *given, clips=not plan.joint)
+    command = partial(
+        call.command_for,
+        files=workflow.overwrite_configfiles,
+        entries=workflow.config_settings.config_args or (),
+        snakefile=words.snakefile,
+        directory=words.directory,
+    )
+    rebuild = call.rebuilding(R, command, clips=not plan.joint)
     return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables", rebuild)
 
 
