@@ -80,7 +80,7 @@ def test_values_are_in_capitals_and_flags_take_none(name: str) -> None:
     assert not re.search(r"<\w+", text), "the library's own way to show types"
     for param in getattr(dict(all_commands()).get(name), "params", ()):
         if not getattr(param, "is_flag", False):
-            assert re.fullmatch(r"[A-Z0-9=/_.\[\] ]+|\[[a-z0-9|-]+\]", param.metavar), param.name
+            assert re.fullmatch(r"[A-Z0-9=/_.\[\] ]+|\[[a-z0-9|:N-]+\]", param.metavar), param.name
         help_ = str(getattr(param, "help", ""))
         assert "file or folder." not in help_.lower(), "which of them, and what is in it?"
 

@@ -29,7 +29,7 @@ from tests.common.image_files import (
     run_lengths,
 )
 from vatrack.common import image_headers
-from vatrack.common.errors import InputError
+from vatrack.common.errors import PERMIT, InputError
 from vatrack.common.image_headers import BadImage, Header, read_header
 from vatrack.common.images import check_image, read_image
 
@@ -271,7 +271,7 @@ def test_a_folder_without_permission_is_told(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, asked, refuse)
-    with pytest.raises(BadImage, match=r"cannot be read \(Permission denied\); correct its perm"):
+    with pytest.raises(BadImage, match=rf"png: permission denied; {PERMIT}$"):
         read_image(tmp_path / "closed" / "000001.png")
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import PERMIT, InputError
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import check_source, nearest_existing, no_such, read_text
 from vatrack.common.value_files import parse_yaml, read_json, read_yaml
@@ -321,4 +321,4 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
             patch.setattr(Path, name, forbidden)
             with pytest.raises(InputError) as refused:
                 read(path)
-        assert str(refused.value).startswith(f"{path}: cannot be read (permission denied); correct")
+        assert str(refused.value) == f"{path}: permission denied; {PERMIT}"

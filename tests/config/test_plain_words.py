@@ -29,8 +29,9 @@ from vatrack.config.reading import parse_config
         ("training.epochs=1.5", "training.epochs: 1.5 is not a whole number; give one"),
         (
             "compute.device=gpu",
-            "compute.device: 'gpu' is not allowed; give 'auto', 'cpu' or 'cuda'",
+            "compute.device: unknown device 'gpu'; choose from auto, cpu, cuda, cuda:1",
         ),
+        ("compute.device=0", "compute.device: 0 is not text; put it in quotes"),
         ("inference.score_threshold=50", "inference.score_threshold: 50 must be at most 1"),
         ("inference.tracker.init_score=-1", "inference.tracker.init_score: -1 must be at least 0"),
         ("inference.tracker.match_score=2", "inference.tracker.match_score: 2 must be at most 1"),

@@ -130,6 +130,13 @@ def test_the_description_has_the_main_metrics(results: Path, store: Store, folde
     assert f"tags.comparison = '{store.tags(run_id)['comparison']}'" in last
 
 
+def test_the_description_says_that_metrics_are_of_an_earlier_choice(tmp_path: Path) -> None:
+    finish(tmp_path)
+    (tmp_path / "evaluation.yaml").write_text("predictions: {checkpoint: {epoch: 2}}")
+    text = content.description(tmp_path, config(tmp_path), {})
+    assert "- outdated: metrics.json is of epoch 2, but best.json chooses epoch 3\n" in text
+
+
 def test_what_somebody_wrote_in_mlflow_is_kept(results: Path, store: Store, folder: Path) -> None:
     from mlflow.tracking import MlflowClient
 

@@ -12,6 +12,7 @@ import pytest
 from tests.command import Command
 from tests.own_data.own import write_own
 from tests.validate.conftest import Set
+from vatrack.common.errors import PERMIT
 from vatrack.common.value_files import read_json
 
 
@@ -105,7 +106,7 @@ def test_a_closed_folder_is_told_with_all_other_problems(
 
     monkeypatch.setattr(Path, "is_dir", refuse)
     code, _, errors = vatrack("validate", "--joint", own / "no.json", "--images", own / "frames")
-    told = f"{own / 'frames'}: cannot be read (Permission denied); correct its permissions"
+    told = f"{own / 'frames'}: permission denied; {PERMIT}"
     assert (code, errors) == (
         2,
         f"vatrack: error: {told}\n{own / 'no.json'}: no such file; check the path\n",

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from snakemake.exceptions import WorkflowError
 
+from tests.workflow.conftest import IN_PLACE
 from tests.workflow.snake import Workflow
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -267,10 +268,29 @@ def test_a_forced_stage_takes_only_its_dependents_along(finished: Workflow, tmp_
     assert copy.plan(tables) == {}
 
 
+def test_a_training_is_repeated_only_where_that_is_asked_for(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    """Not because Snakemake finds an input newer whose content is the same."""
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
+    copy = Workflow(tmp_path, finished.config).changed(launcher=IN_PLACE)
+    run = copy.results / RUN_FOLDER
+    files = [run / "training.json", run / "environment.json"]
+    before = files[0].read_bytes(), files[1].stat().st_mtime_ns
+    best = f"results/tiny/{RUN_FOLDER}/best.json"
+    again = {"train": 1, "select": 1}
+    assert copy.run(best, force=("convert",)) == again | {"convert": 2}
+    assert (files[0].read_bytes(), files[1].stat().st_mtime_ns) == before
+    assert copy.run(best, force=("train",)) == again
+    assert files[1].stat().st_mtime_ns > before[1]
+    assert copy.plan(best) == {}
+
+
 @pytest.mark.parametrize(
     ("lost", "again"),
     [
         (f"{RUN_FOLDER}/overlay.png", {"overlay": 1, "provenance": 1, "report": 1}),
+        ("provenance.html", {"provenance": 1, "report": 1}),
         (f"{RUN_FOLDER}/best.json", AFTER_PREDICTION | {"select": 1}),
         (f"{RUN_FOLDER}/best.pt", AFTER_PREDICTION | {"select": 1}),
         (f"{RUN_FOLDER}/predictions.jsonl.gz", AFTER_PREDICTION),

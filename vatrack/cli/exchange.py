@@ -83,8 +83,16 @@ def import_dataset(
         Path, typer.Option(metavar="FOLDER", help="Folder that the image names are relative to.")
     ],
     out: Annotated[Path, out_file("Joint JSON to write.")],
+    relative_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder that the names in the output are relative to: one that contains the "
+            "images of training and validation (default: --images).",
+        ),
+    ] = None,
 ) -> None:
     """Convert the annotations of another dataset into a joint JSON, with its classes and tracks."""
     from vatrack.importers import import_dataset as take
 
-    typer.echo(take(origin, sources, images, out))
+    typer.echo(take(origin, sources, images, out, relative_to))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, with_fix
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -21,7 +21,6 @@ BMP = b"BM"
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 RECOPY = "unpack or copy it again"
-PERMIT = "correct its permissions, or those of its folder"
 SHORTEN = "correct or shorten it, also in the annotations"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
@@ -70,9 +69,11 @@ def unreadable(path: Path, error: OSError) -> BadImage:
     """A `BadImage` for a file that the operating system does not let us read."""
     if error.errno == errno.ENAMETOOLONG:
         text = f"its name is longer than the file system allows; {SHORTEN}"
-        return bad_image(path, "unreadable", text)
-    fix = PERMIT if isinstance(error, PermissionError) else RECOPY
-    return bad_image(path, "unreadable", f"cannot be read ({error.strerror}); {fix}")
+    elif isinstance(error, PermissionError):
+        text = with_fix(error, path).removeprefix(f"{path}: ")
+    else:
+        text = f"cannot be read ({error.strerror}); {RECOPY}"
+    return bad_image(path, "unreadable", text)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -85,6 +87,13 @@ def is_link(path: Path) -> bool:
         return path.is_symlink()
     except OSError:
         return False
+
+
+def look_again(folder: Path) -> None:
+    """Changes a folder, so that a network file system asks its server what is in it: what other
+    machines did there may otherwise stay unseen for a minute."""
+    with suppress(OSError):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode))
 
 
 def alike(path: Path) -> Path | None:

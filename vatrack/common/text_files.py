@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from vatrack.common.errors import BROKEN_LINK, InputError
+from vatrack.common.errors import BROKEN_LINK, InputError, with_fix
 from vatrack.common.paths import alike, exists, is_link
 
 AGAIN = "download or create it again"
@@ -111,8 +111,8 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
         raise InputError(
             f"{path}: no such file: {file} is a file, not a folder; check the path"
         ) from None
-    except PermissionError:
-        raise _forbidden(path) from None
+    except PermissionError as error:
+        raise InputError(with_fix(error, path)) from None
     except (OSError, ValueError) as error:
         lost = isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ELOOP)
         problem = no_such(path, "file") if lost else f"cannot be read ({error})"
@@ -122,13 +122,6 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: is a pipe or a device; save its content to a file first")
     return path
-
-
-def _forbidden(path: Path | str) -> InputError:
-    return InputError(
-        f"{path}: cannot be read (permission denied); correct the permissions of the file and its "
-        "folders"
-    )
 
 
 def is_packed(path: Path) -> bool:
@@ -210,8 +203,8 @@ def _opened(path: Path | str, name: Path | str, what: str, again: str) -> Iterat
                     raise InputError(f"{name}: is {found}")
             stream.seek(0)
             yield stream
-    except PermissionError:
-        raise _forbidden(name) from None
+    except PermissionError as error:
+        raise InputError(with_fix(error, name)) from None
     except (OSError, EOFError, zlib.error, MemoryError) as error:
         raise InputError(f"{name}: cannot be read ({error}); {again}") from None
 

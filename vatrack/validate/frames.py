@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vatrack.common.errors import PERMIT
 from vatrack.common.image_headers import (
-    PERMIT,
     RECOPY,
     SHORTEN,
     BadImage,
