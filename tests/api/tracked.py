@@ -15,7 +15,9 @@ from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 
 ROOT = Path(__file__).parents[2]
-FILES = ["frames.json", "overlay.mp4", "predictions.jsonl", "run.yaml", "tracks.csv"]
+FILES = [
+    "frames.json", "inference.yaml", "overlay.mp4", "predictions.jsonl", "run.yaml", "tracks.csv",
+]  # fmt: skip
 
 
 def run(predictor: Predictor, source: Path | str, out: Path, **given: Any) -> Tracked:

@@ -158,6 +158,8 @@ BAD = [
     (["v.mp4", "--largest-side", "8"], "the largest side is 8 pixels"),
     (["v.mp4", "--out", "file"], "file: is a file, not a folder"),
     (["v.mp4", "--device", "cuda"], "finds no GPU"),
+    (["v.mp4", "--device", "cuda:1"], "is cuda:1, but PyTorch finds no GPU"),
+    (["v.mp4", "--device", "gpu"], "unknown device 'gpu'; choose from auto, cpu, cuda, cuda:1"),
 ]
 
 

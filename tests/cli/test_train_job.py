@@ -49,6 +49,10 @@ def test_no_training_begins_in_a_folder_of_something_else(tmp_path: Path) -> Non
             r"compute\.device: is cuda but launcher\.gpus is 0",
         ),
         ({"compute": {"device": "cuda"}}, r"launcher\.gpus is 0"),
+        (
+            {"compute": {"device": "cuda:1"}, "launcher": {"gpus": 1}},
+            r"compute\.device: is cuda:1, but the launcher chooses the GPUs of its jobs; set it",
+        ),
     ],
 )
 def test_no_job_is_queued_for_what_cannot_begin(

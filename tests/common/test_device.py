@@ -21,6 +21,8 @@ def test_the_device_that_is_there() -> None:
         ("cuda", "is cuda, but PyTorch finds no GPU here; choose auto or cpu"),
         ("cuda:1", "is cuda:1, but PyTorch finds no GPU here"),
         ("meta", "unknown device 'meta'; choose from auto, cpu, cuda, cuda:1"),
+        ("cuda:-1", "unknown device 'cuda:-1'; did you mean cuda:1"),
+        ("cuda:01", "unknown device 'cuda:01'; did you mean cuda:1"),
         ("mps", "unknown device 'mps'; choose from auto, cpu, cuda"),
     ],
 )
@@ -37,5 +39,8 @@ def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for name in ("auto", "cuda", "cuda:1"):
         assert choose_device(name).type == "cuda"
-    with pytest.raises(InputError, match="is cuda:7, but PyTorch finds 2 GPUs here; choose auto"):
-        choose_device("cuda:7")
+    assert choose_device("cuda:1").index == 1 and choose_device("cuda").index is None
+    for name in ("cuda:2", "cuda:777"):
+        told = f"is {name}, but PyTorch finds 2 GPUs here; choose auto, cpu, or a GPU up to cuda:1$"
+        with pytest.raises(InputError, match=told):
+            choose_device(name)

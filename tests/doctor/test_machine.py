@@ -62,6 +62,13 @@ def test_too_few_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     expect(only("GPU", launcher={"gpus": 4, "cluster": "slurm"}), "ok")
 
 
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, 79, 79)
+    wrong, *_ = LOOKS["GPU"](config(compute={"device": "cuda:2"}))
+    expect(wrong, "fails", "2, but compute.device is cuda:2", "set compute.device to auto")
+    assert len(list(LOOKS["GPU"](config(compute={"device": "cuda:1"})))) == 2
+
+
 @pytest.mark.parametrize(
     ("values", "driver", "cuda", "state", "text"),
     [
@@ -69,6 +76,7 @@ def test_too_few_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         ({}, True, None, "warning", "built without CUDA"),
         ({}, True, "13.0", "warning", "PyTorch (CUDA 13.0) finds no GPU"),
         ({"compute": {"device": "cuda"}}, False, None, "fails", "none"),
+        ({"compute": {"device": "cuda:1"}}, False, None, "fails", "none"),
         ({"launcher": {"gpus": 1}}, True, "13.0", "fails", "finds no GPU"),
         ({"launcher": {"gpus": 1, "cluster": "slurm"}}, False, None, "ok", "none"),
     ],

@@ -206,6 +206,23 @@ def test_names_that_no_launcher_gives_are_refused(
         pass
 
 
+def test_a_single_gpu_is_for_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    with processes("cuda:1") as group:
+        assert group.device == torch.device("cuda", 1)
+    assert current == [torch.device("cuda", 1)]
+    for name, value in NAMES.items():
+        monkeypatch.setenv(name, value)
+    told = r"compute\.device: is cuda:1, but each of 2 processes takes a GPU of its own; set it to"
+    with pytest.raises(InputError, match=told), processes("cuda:1"):
+        pass
+
+
 def test_who_waits_for_processes_that_never_come_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     for name, value in (NAMES | {"MASTER_PORT": port}).items():

@@ -90,6 +90,15 @@ def test_a_stream_that_does_not_answer() -> None:
     assert "secret" not in str(error.value)
 
 
+def test_a_stream_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vatrack.video.opening.PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        told = f"^{address}: no data for 0 s; check the address and the network"
+        with pytest.raises(InputError, match=told):
+            read(address)
+
+
 def test_without_pyav_the_extra_is_named(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", 1)
     program = (

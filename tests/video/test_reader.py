@@ -113,6 +113,21 @@ def test_pixels_that_are_not_square(tmp_path: Path, degrees: int, aspect: Fracti
     assert f"not square ({aspect.numerator}:{aspect.denominator}); frames are used as" in note
 
 
+def test_of_several_video_streams_the_first_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "v.mkv"
+    with av.open(str(path), "w") as out:
+        for size in ((48, 64), (96, 128)):
+            stream: Any = out.add_stream("mpeg4", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        for number in range(3):
+            for stream in out.streams.video:
+                image = sample_image(number, (stream.height, stream.width))
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+    frames, found = read(path)
+    assert (len(frames), found.width, found.codec) == (3, 64, "mpeg4")
+    assert found.notes == [f"{path}: has 2 video streams; only the first is used"]
+
+
 def test_one_frame(tmp_path: Path) -> None:
     frames, _ = read(write_video(tmp_path / "v.mp4", 1))
     assert numbers(frames) == [0]
@@ -346,16 +361,32 @@ def test_frames_that_are_missing_are_told(
     assert [(gap or "") in note for note in found.notes] == [True] * (gap is not None)
 
 
-def test_recordings_that_were_joined(tmp_path: Path) -> None:
-    """With `cat`, as transport streams and the parts of a DVD may be: times begin again."""
-    path = write_video(tmp_path / "v.ts", 50, container="mpegts")
-    path.write_bytes(path.read_bytes() * 2)
+@pytest.mark.parametrize("count", [50, 10])
+def test_recordings_that_were_joined(tmp_path: Path, count: int) -> None:
+    """With `cat`, as transport streams and the parts of a DVD may be: times begin again, also by
+    less than a second."""
+    path = write_video(tmp_path / "v.ts", count, container="mpegts")
+    path.write_bytes(path.read_bytes() * 3)
     frames, found = read(path)
-    assert numbers(frames) == [*range(50), *range(50)]
-    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(100)])
+    assert numbers(frames) == [*range(count)] * 3
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(3 * count)])
     (note,) = found.notes
-    assert "its times begin again after 1.96 s, as in joined recordings" in note
+    last_s = (count - 1) / 25
+    assert f"its times begin again after {last_s:.2f} s, as in joined recordings" in note
     assert not found.truncated
+
+
+@pytest.mark.parametrize("start_s", [1.5, 3.0, 5.04])
+def test_a_start_time_in_joined_recordings_loses_none(tmp_path: Path, start_s: float) -> None:
+    """The same times are in each of them: a jump could lead to any."""
+    path = write_video(tmp_path / "v.ts", 75, container="mpegts")
+    path.write_bytes(path.read_bytes() * 3)
+    frames, _ = read(path, Selection(start_s))
+    first = round(start_s * 25 + 0.4)
+    assert numbers(frames) == ([*range(75)] * 3)[first:]
+    assert frames[0].time_s == pytest.approx(first / 25)
+    with pytest.raises(InputError, match="no frames between start and end time; choose other"):
+        read(path, Selection(60.0))
 
 
 def test_what_of_images_is_not_used_is_told(tmp_path: Path) -> None:

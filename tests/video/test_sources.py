@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -153,6 +155,13 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
         ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
         ("mixed/*", r"mixed/\*: images and other files are mixed"),
         ("pic.tiff", r"pic\.tiff: unsupported image format"),
+        (
+            "phone",
+            r"phone/2\.HEIC: unsupported .*; convert it to PNG or JPEG, or give 'phone/\*\.png'",
+        ),
+        ("lost", r"lost/2\.png: is a broken link; replace or remove it"),
+        ("pipe", r"pipe/2\.png: is a pipe or a device, not a file; replace or remove it"),
+        ("lost/*", r"lost/2\.png: is a broken link; replace or remove it"),
         ("list.txt", "list.txt: line 2: .*gone.png: no such file"),
         ("blank.txt", "blank.txt: contains no paths"),
         ("both.txt", "both.txt: line 2: clip/images: is a folder among files; list folders of fra"),
@@ -188,6 +197,11 @@ def test_what_names_no_video(
     for name in ("config.yaml", "metrics.jsonl"):
         Path("run", name).touch()
     Path("blank.txt").write_text("\n# none\n")
+    for folder in ("phone", "lost", "pipe"):
+        frames(Path(folder), "1.png", "3.png")
+    Path("phone/2.HEIC").touch()
+    Path("lost/2.png").symlink_to("gone.png")
+    os.mkfifo("pipe/2.png")
     with pytest.raises(InputError, match=message):
         find_sources([word])
 
@@ -200,8 +214,23 @@ def test_a_source_may_begin_in_the_home_folder(
     for word in ("~/v.mp4", "~/*.mp4", Path("~/v.mp4")):
         (source,) = find_sources([word])
         assert source.address == str(tmp_path / "v.mp4")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/v.txt").write_text("~/v.mp4\n")
+    assert find_sources([tmp_path / "lists/v.txt"])[0].address == str(tmp_path / "v.mp4")
     with pytest.raises(InputError, match=r"^~no_such_user/v: no such file"):
         find_sources(["~no_such_user/v"])
+
+
+@pytest.mark.parametrize("form", ["file://{}", "FILE://localhost{}"])
+def test_the_address_of_a_file_is_that_file(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "my vidéo.mp4"
+    path.write_bytes(b"x")
+    (source,) = find_sources([form.format(quote(str(path)))])
+    assert (source.name, source.form, source.address) == ("my_vidéo", "file", str(path))
+    with pytest.raises(InputError, match=r"^\[: no file matches"):
+        find_sources(["file://["])
+    with pytest.raises(InputError, match=r"^/gone\.mp4: no such file or folder"):
+        find_sources(["file:///gone.mp4"])
 
 
 def test_none_at_all() -> None:

@@ -9,12 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
 from tests.video.test_reader import numbers, read
-from tests.video.videos import sample_image, write_video
+from tests.video.videos import sample_image
 from vatrack.common.errors import InputError
 from vatrack.video.writer import _ENCODERS, Encoder, VideoWriter
 
@@ -121,34 +120,6 @@ def test_what_was_written_before_a_stop_is_playable(
     with pytest.raises(error):
         write_until(tmp_path / "none.mp4", 0, error())
     assert list(tmp_path.iterdir()) == [path]
-
-
-def packets(path: Path) -> list[tuple[float, bytes]]:
-    with av.open(str(path)) as source:
-        stream = source.streams.audio[0]
-        return [
-            (float(packet.pts * stream.time_base), bytes(packet))
-            for packet in source.demux(stream)
-            if packet.pts is not None
-        ]
-
-
-def test_the_sound_is_copied(tmp_path: Path) -> None:
-    source = write_video(tmp_path / "source.mp4", 50, sound=True)
-    path = tmp_path / "v.mp4"
-    write(path, [number / 25 for number in range(50)], sound=source)
-    copied, original = packets(path), packets(source)
-    assert [data for _, data in copied] == [data for time, data in original if time >= 0]
-    assert len(copied) > 10
-    assert copied[-1][0] == pytest.approx(original[-1][0], abs=0.13)
-
-
-def test_a_source_without_sound_gives_none(tmp_path: Path) -> None:
-    source = write_video(tmp_path / "source.mp4", 5)
-    path = tmp_path / "v.mp4"
-    write(path, [0.0, 0.04], sound=source)
-    with av.open(str(path)) as made:
-        assert not made.streams.audio
 
 
 def test_a_full_disk_is_said(tmp_path: Path) -> None:

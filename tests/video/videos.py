@@ -42,7 +42,8 @@ def write_video(
     codec: str = "libx264",
     form: str = "yuv420p",
     container: str | None = None,
-    sound: bool = False,
+    sound: bool | str = False,
+    sound_rate: int = 8000,
     front: bool = False,
     colours: int | None = None,
     last_s: float | None = None,
@@ -53,6 +54,7 @@ def write_video(
 
     Args:
         form: FFmpeg's pixel format; `front`: the index stands before the frames.
+        sound: whether there is some, or its codec; `sound_rate`: its samples a second.
         colours: number of the transfer characteristic.
         last_s: how long the last frame is shown; None: as the others.
         options: of the encoder; `aspect`: width over height of a pixel.
@@ -70,8 +72,9 @@ def write_video(
             stream.codec_context.color_trc = colours
         base = Fraction(1, 25) if container == "avi" or "mpeg" in codec or codec == "flv" else BASE
         stream.codec_context.time_base = base
-        heard: Any = out.add_stream("aac", rate=8000) if sound else None
-        if heard:
+        heard: Any = None
+        if sound:
+            heard = out.add_stream("aac" if sound is True else sound, rate=sound_rate)
             heard.layout = "mono"
         for number, time_s in enumerate(times):
             image = sample_image(number, size)
@@ -84,10 +87,10 @@ def write_video(
             last.duration = round(last_s / last.time_base)
         out.mux(rest)
         if heard:
-            samples = np.sin(np.arange(int(8000 * (times[-1] + 0.04))) / 3)
+            samples = np.sin(np.arange(int(sound_rate * (times[-1] + 0.04))) / 3)
             tone = (samples * 9000).astype(np.int16)[None]
             wave = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
-            wave.sample_rate, wave.pts, wave.time_base = 8000, 0, Fraction(1, 8000)
+            wave.sample_rate, wave.pts, wave.time_base = sound_rate, 0, Fraction(1, sound_rate)
             out.mux(heard.encode(wave))
             out.mux(heard.encode())
     return path

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import InputError
+from vatrack.config import Method
 from vatrack.config.layers import read_layers
 from workflow.lib import plan as lib
 
@@ -40,6 +41,21 @@ def test_every_run_has_its_paths() -> None:
     assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 3 * 2
     assert plan.training_settings(job("qdtrack"))["method"] == "qdtrack"
     assert plan.begun() == []
+
+
+def test_another_method_changes_no_file_that_a_run_on_own_data_reads() -> None:
+    files = {"images": "i", "train_json": "t.json", "valid_json": "v.json"}
+    own = {"dataset": {"name": "x", "format": "joint", **files}}
+    one, all_ = Plan({**own, "methods": ["qdtrack"]}), Plan({**own, "methods": list(Method)})
+    run = job("qdtrack")
+    forms = ["joint.json", "visible.json", "video_visible.json"]
+    folders = [f"results/x/annotations/{subset}" for subset in ("train", "valid")]
+    assert one.annotations(run) == [f"{folder}/{form}" for folder in folders for form in forms]
+    assert one.tracks(run) == {"visible": f"{folders[1]}/video_visible.json"}
+    assert one.annotations(run) == all_.annotations(run)
+    assert one.track_options(run) == all_.track_options(run)
+    raw = Plan({"methods": ["qdtrack"]})
+    assert len(raw.annotations(run)) == 2 * len(raw.forms) and len(raw.tracks(run)) == 2
 
 
 def test_labels_and_seeds_are_variants_of_a_run() -> None:

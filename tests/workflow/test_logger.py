@@ -226,7 +226,7 @@ MISTAKES = [
     (
         ["--configfile", "text.yaml"],
         "error: --configfile text.yaml: invalid configuration: 'hello' is not a mapping of "
-        "keys; see docs/config.md",
+        "keys; give keys with values, as in `seed: 1` (docs/config.md)",
     ),
     (
         ["--configfile", "seed.yaml", "tables"],

@@ -13,16 +13,17 @@ from itertools import chain
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import NOT_A_FOLDER, check_target, refuse_other_files
+from vatrack.common.files import NOT_A_FOLDER, check_target
+from vatrack.common.output_folders import refuse_other_files
 from vatrack.common.paths import is_link, real
-from vatrack.common.run_files import FRAMES_FILE
+from vatrack.common.run_files import FRAMES_FILE, SETTINGS_FILE
 from vatrack.common.text_files import nearest_existing
 from vatrack.video.sources import Source
 
 OVERLAY, PREDICTIONS, TRACKS = "overlay.mp4", "predictions.jsonl", "tracks.csv"
 FRAMES, RUN = FRAMES_FILE, "run.yaml"
 MASKS, CROPS = "masks", "crops"
-NAMES = {OVERLAY, PREDICTIONS, TRACKS, FRAMES, RUN, MASKS, CROPS}
+NAMES = {OVERLAY, PREDICTIONS, SETTINGS_FILE, TRACKS, FRAMES, RUN, MASKS, CROPS}
 
 
 def check_folders(sources: Collection[Source], out: Path, *, overwrite: bool) -> None:

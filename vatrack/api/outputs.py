@@ -20,6 +20,7 @@ from vatrack.api.settings import TrackSettings
 from vatrack.api.tracks import TrackTable
 from vatrack.common.files import create_text
 from vatrack.common.images import write_image
+from vatrack.inference.shards import write_settings
 from vatrack.reporting.video import Trails, draw_frame
 from vatrack.video.frames import Properties, VideoFrame
 from vatrack.video.sources import Source
@@ -57,9 +58,11 @@ class Outputs:
             self.predictions = stack.enter_context(create_text(self.folder / PREDICTIONS))
             tracks = stack.enter_context(create_text(self.folder / TRACKS))
             self.table = TrackTable(tracks, self.predictor.run.inference.tracker.memo_frames)
-            listed = _frame_list(
-                self.folder / FRAMES, self.source.name, self.found, self.predictor.classes
-            )
+            classes = self.predictor.classes
+            categories = [{"id": number, "name": name} for number, name in classes.items()]
+            # Not in frames.json alone, which is for annotating: that may number classes anew.
+            write_settings(self.folder / PREDICTIONS, {"categories": categories})
+            listed = _frame_list(self.folder / FRAMES, self.source.name, self.found, categories)
             self.frame_list = stack.enter_context(listed)
             self.video = stack.enter_context(self._video()) if self.settings.overlay else None
             stack.callback(self.table.close)
@@ -80,6 +83,7 @@ class Outputs:
             encoder=self.settings.encoder,
             sound=Path(self.source.address) if sound else None,
             start_s=selection.start_s,
+            parts=self.found.parts,
             pixel_aspect=self.found.pixel_aspect,
             shown=self.source.shown,
         )
@@ -161,7 +165,7 @@ class _FrameList:
 
 @contextmanager
 def _frame_list(
-    path: Path, name: str, found: Properties, classes: dict[int, str]
+    path: Path, name: str, found: Properties, categories: list[dict[str, Any]]
 ) -> Iterator[_FrameList]:
     with create_text(path) as stream:
         frames = _FrameList(stream)
@@ -175,6 +179,5 @@ def _frame_list(
                 "height": found.height,
                 "num_frames": frames.count,
             }
-            categories = [{"id": number, "name": text} for number, text in classes.items()]
             rest = {"videos": [video], "categories": categories, "annotations": []}
             stream.write("\n],\n" + json.dumps(rest)[1:] + "\n")

@@ -115,7 +115,7 @@ class FrameResult:
             InputError: the score is not from 0 to 1, or an id is not a whole number.
         """
         check_score(score)
-        keep = self.scores >= score
+        keep = self.scores >= float(score)  # a float64 of NumPy would not be rounded as they are
         if class_ids is not None:
             keep &= np.isin(self.class_ids, several("class_ids", class_ids, Integral))
         rows = np.flatnonzero(keep)

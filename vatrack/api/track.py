@@ -23,8 +23,9 @@ from vatrack.common.arguments import as_path, check_type, several
 from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, check_target, write_yaml
+from vatrack.common.files import check_target, write_yaml
 from vatrack.common.locks import only_run
+from vatrack.common.output_folders import atomic_directory
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
@@ -50,10 +51,10 @@ def track_videos(
     """Tracks the objects of videos, one after the other; yields a result for each.
 
     A video is processed when its result is requested. In `out`, each video gets a folder with its
-    name, which contains overlay.mp4, predictions.jsonl (contract 2), frames.json (the frames as in
-    contract 3), tracks.csv and run.yaml. It is written completely or not at all; after Ctrl-C or
-    SIGTERM it contains the results up to then. If one of several videos cannot be read, the others
-    are still processed.
+    name, which contains overlay.mp4, predictions.jsonl (contract 2) and inference.yaml (its
+    classes), frames.json (the frames as in contract 3), tracks.csv and run.yaml. It is written
+    completely or not at all; after Ctrl-C or SIGTERM it contains the results up to then. If one of
+    several videos cannot be read, the others are still processed.
 
     Args:
         predictor: from `load`.

@@ -49,8 +49,11 @@ def track(
         str | None, typer.Option(help="Key of the weights, if the file contains several sets.")
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="auto: the first GPU, or the CPU if there is none."),
+        str,
+        typer.Option(
+            metavar="[auto|cpu|cuda|cuda:N]",
+            help="auto: the first GPU, or the CPU if there is none; cuda:1: the second GPU.",
+        ),
     ] = "auto",
     half: Annotated[
         bool,
@@ -143,12 +146,14 @@ def track(
 ) -> None:
     """Detect, segment (visible and hidden parts) and track the objects in your own videos.
 
-    Writes overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml for each source.
+    Writes overlay.mp4, predictions.jsonl, inference.yaml, frames.json, tracks.csv and run.yaml for
+    each source.
     Exits with 3 if a source was truncated or damaged, or a stream broke off.
     """
     from vatrack.api.choices import check_network
     from vatrack.api.folders import check_folders
     from vatrack.api.settings import TrackSettings
+    from vatrack.common.device import check_device
     from vatrack.reporting.video import DrawSettings
     from vatrack.video.frames import Selection
     from vatrack.video.sources import find_sources
@@ -174,6 +179,7 @@ def track(
         overwrite=overwrite,
     )
     # What is wrong is told before torch is imported, which takes seconds.
+    check_device(device)
     check_network(method, backbone, largest_side)
     require_file(checkpoint, "checkpoint")
     check_folders(find_sources(sources), out, overwrite=overwrite)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vatrack.common.device import is_numbered
 from vatrack.common.errors import ConfigError, show_warnings_plainly
 from vatrack.common.logs import configure
 from vatrack.common.paths import real
 from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, uploading
+from vatrack.jobs.call import JobResult
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
-from vatrack.jobs.submit import JobResult
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.fetch import require_start
 
@@ -34,7 +35,12 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobRes
         OSError: the disk is full, or the like.
         JobFailed: the job failed, was cancelled or was lost.
     """
-    if run.compute.device == "cuda" and run.launcher.gpus == 0:
+    if is_numbered(device := run.compute.device):
+        raise ConfigError(
+            "compute.device",
+            f"is {device}, but the launcher chooses the GPUs of its jobs; set it to cuda",
+        )
+    if device == "cuda" and run.launcher.gpus == 0:
         raise ConfigError(
             "compute.device", "is cuda but launcher.gpus is 0; ask for a GPU or set it to auto"
         )

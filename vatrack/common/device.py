@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,24 @@ from vatrack.common.similar import unknown
 
 if TYPE_CHECKING:
     import torch
+
+DEVICE = r"^(auto|cpu|cuda(:(0|[1-9][0-9]*))?)$"  # cuda:1 is the second GPU
+
+
+def check_device(name: str) -> str:
+    """The name of a device, whether it is here or not.
+
+    Raises:
+        InputError: it is neither "auto" nor the name of a GPU or the CPU.
+    """
+    if not re.match(DEVICE, name):
+        raise InputError(unknown("device", name, ("auto", "cpu", "cuda", "cuda:1")))
+    return name
+
+
+def is_numbered(name: str) -> bool:
+    """Whether the name of a device is that of a certain GPU, "cuda:1" for example."""
+    return name.startswith("cuda:")
 
 
 def choose_device(name: str) -> torch.device:
@@ -24,20 +43,16 @@ def choose_device(name: str) -> torch.device:
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        name = "cuda" if gpus else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise InputError(unknown("device", name, ("auto", "cpu", "cuda", "cuda:1")))
-    if device.type == "cuda" and (device.index or 0) >= gpus:
+    kind, _, number = check_device(name).partition(":")
+    if kind == "auto":
+        return torch.device("cuda" if gpus else "cpu")
+    if kind == "cuda" and int(number or 0) >= gpus:
+        others = " or cpu" if gpus == 0 else f", cpu, or a GPU up to cuda:{gpus - 1}"
         raise InputError(
             f"the device (compute.device) is {name}, but PyTorch finds "
-            f"{counted(gpus, 'GPU') if gpus else 'no GPU'} here; choose auto or cpu"
+            f"{counted(gpus, 'GPU') if gpus else 'no GPU'} here; choose auto{others}"
         )
-    return device
+    return torch.device(name)
 
 
 def allow_tf32(allowed: bool) -> None:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from vatrack.common.device import DEVICE, check_device
+from vatrack.common.errors import InputError
 from vatrack.config.base import Frozen, Side
+
+
+def _check_device(name: str) -> str:
+    try:
+        return check_device(name)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Device = Annotated[
+    str, AfterValidator(_check_device), WithJsonSchema({"type": "string", "pattern": DEVICE})
+]
 
 
 class InputConfig(Frozen):
@@ -20,8 +34,10 @@ class InputConfig(Frozen):
 class ComputeConfig(Frozen):
     """How training and inference compute. Changes do not repeat a complete training."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: the first GPU, or the CPU if there is none"
+    device: Device = Field(
+        "auto",
+        description="auto (the first GPU, or the CPU if there is none), cpu, cuda, or one of "
+        "several GPUs: cuda:1 is the second (for one process, and not in jobs of the launcher)",
     )
     precision: Literal["float32", "bfloat16", "float16", "mixed"] = Field(
         "float32",

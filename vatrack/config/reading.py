@@ -43,8 +43,8 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise InputError(
-            f"{source}: invalid configuration: {values!r:.60} is not a mapping of keys; see "
-            "docs/config.md"
+            f"{source}: invalid configuration: {values!r:.60} is not a mapping of keys; give "
+            "keys with values, as in `seed: 1` (docs/config.md)"
         )
     if model in (Config, RunConfig):
         if len(values) > FEW and not any(key in model.model_fields for key in values):

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from vatrack.common.device import is_numbered
 from vatrack.common.parallel import available_cores
 from vatrack.config import Config
 from vatrack.doctor.check import Check
@@ -26,13 +27,19 @@ def look_at_gpus(config: Config) -> Iterator[Check]:
     here = config.launcher.cluster != "slurm"  # else trainings compute elsewhere
     wanted = config.launcher.gpus if here else 0
     if not torch.cuda.is_available():
-        yield _no_gpu(config.compute.device == "cuda" and here, wanted, torch.version.cuda)
+        needed = config.compute.device.startswith("cuda") and here
+        yield _no_gpu(needed, wanted, torch.version.cuda)
         return
     count = torch.cuda.device_count()
     if wanted > count:
         fix = f"set launcher.gpus to {count}, or check CUDA_VISIBLE_DEVICES"
         found = f"{count}, but launcher.gpus is {wanted}"
         yield Check("GPU", "fails", found, "trainings as jobs on this machine", fix)
+    device = config.compute.device
+    if is_numbered(device) and int(device.partition(":")[2]) >= count and here:
+        found = f"{count}, but compute.device is {device}, and the first is cuda:0"
+        fix = "set compute.device to auto, or check CUDA_VISIBLE_DEVICES"
+        yield Check("GPU", "fails", found, "training and prediction with this config", fix)
     for number in range(count):
         free, total = torch.cuda.mem_get_info(number)
         with torch.cuda.device(number):

@@ -95,7 +95,7 @@ def export_predictions(
         print(vatrack.export_predictions(found, truth, "ytvis", "results.json"))
         ```
     """
-    form = _known(form, Form)
+    form, mask_type = _known("format", form, Form), _known("mask type", mask_type, MaskType)
     predictions, out = as_path("predictions", predictions), as_path("out", out)
     ground_truth = as_path("ground_truth", ground_truth)
     module = _MODULES[form]
@@ -136,7 +136,7 @@ def import_predictions(
         print(vatrack.import_predictions("results.json", "joint.json", "ytvis", "theirs.jsonl"))
         ```
     """
-    form = _known(form, SourceForm)
+    form, mask_type = _known("format", form, SourceForm), _known("mask type", mask_type, MaskType)
     source, out = as_path("source", source), as_path("out", out)
     ground_truth = as_path("ground_truth", ground_truth)
     require_lines(out)
@@ -164,7 +164,7 @@ def import_predictions(
     return Exchanged(out, len(predictions), mask_type, tuple(notes))
 
 
-def _known(form: str, forms: Any) -> Any:
-    if form not in get_args(forms):
-        raise InputError(unknown("format", form, get_args(forms)))
-    return form
+def _known(what: str, value: str, values: Any) -> Any:
+    if value not in get_args(values):
+        raise InputError(unknown(what, value, get_args(values)))
+    return value

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, refuse_other_files, write_json
+from vatrack.common.files import write_json
 from vatrack.common.mask_types import MaskType
+from vatrack.common.output_folders import atomic_directory, refuse_other_files
 from vatrack.common.rle import decode
 from vatrack.evaluation.io.ground_truth import read_objects
 from vatrack.exchange.listing import Listing

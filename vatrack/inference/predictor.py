@@ -206,8 +206,8 @@ class _Copy:
     def __init__(self, tensors: list[Tensor]) -> None:
         self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
         self._done = torch.cuda.Event() if tensors[0].is_cuda else None
-        if self._done is not None:
-            self._done.record()
+        if self._done is not None:  # by the stream of their device, which may not be the current
+            self._done.record(torch.cuda.current_stream(tensors[0].device))
 
     def wait(self) -> list[Tensor]:
         """The tensors, once they are there."""

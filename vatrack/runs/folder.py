@@ -30,6 +30,8 @@ EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
 # What may be in a run's folder before its training: a config, logs of whoever starts it, hidden
 # files (locks, half-written ones).
 BEFOREHAND = re.compile(r"\..*|.*\.(ya?ml|log|out|err)")
+# In .training.json: a workflow was told to begin the training anew (--forcerun).
+REPEAT = "repeat"
 PUT_ASIDE = re.compile(r"(complete|interrupted)_\d+")  # folders of earlier trainings
 
 
@@ -204,6 +206,11 @@ class RunFolder:
         except InputError:  # none, or a damaged one
             return None
         return content if isinstance(content, dict) and _is_summary(content) else None
+
+    def repeat(self) -> None:
+        """Has a complete training begin anew the next time that a workflow asks for it."""
+        if content := self.replaced():
+            write_json(self.ended, {**content, REPEAT: True}, indent=2)
 
     def read_training(self) -> dict[str, Any]:
         """The content of training.json.

@@ -19,7 +19,7 @@ from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from vatrack.common.counted import counted
-from vatrack.common.device import choose_device
+from vatrack.common.device import choose_device, is_numbered
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.logs import warnings_only
 from vatrack.common.structures import at_least_one
@@ -114,12 +114,23 @@ def processes(device: str) -> Iterator[Processes]:
     Args:
         device: `compute.device` of the config; each process takes the GPU of its number on its
             machine.
+
+    Raises:
+        InputError: the device is not here, or is a single GPU for several processes.
     """
     named = _named()
     chosen = choose_device(device)
     if named["WORLD_SIZE"] == 1:
+        if chosen.index is not None:
+            torch.cuda.set_device(chosen)
         yield Processes(chosen)
         return
+    if is_numbered(device):
+        raise ConfigError(
+            "compute.device",
+            f"is {device}, but each of {counted(named['WORLD_SIZE'], 'process')} takes a GPU of "
+            "its own; set it to cuda",
+        )
     if chosen.type == "cuda":
         # Where the launcher shows each process its own GPU alone, that one has number 0.
         chosen = torch.device("cuda", named["LOCAL_RANK"] % torch.cuda.device_count())

@@ -6,7 +6,7 @@ It can be interrupted anywhere, see `vatrack.training.recovery`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from vatrack.config import RunConfig
 from vatrack.data.batches import EpochBatches
 from vatrack.data.pairs import PairDataset
 from vatrack.models.detector import build
-from vatrack.runs.environment import describe_environment
+from vatrack.runs.environment import describe_environment, resumed_environment
+from vatrack.runs.fingerprint import VALIDATION_DATA
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.epochs import Epochs
@@ -36,6 +37,7 @@ from vatrack.training.start import (
     alone_in,
     load_start,
     placed,
+    require_valid,
     seed_everything,
     with_data_classes,
 )
@@ -106,7 +108,7 @@ def train(
     Raises:
         InputError: bad data; or a backbone that needs pretrained weights and has none, or whose
             file is missing.
-        FolderBusy: another training is at work in `out`.
+        FolderBusy: another training is at work in `out`, or has begun there since (`FolderLost`).
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
 
@@ -124,11 +126,11 @@ def train(
         require_start(run)
     with (
         processes(run.compute.device) as group,
-        alone_in(out) if group.first else nullcontext(),
+        alone_in(out) if group.first else nullcontext(lambda: None) as check,
         StopSignals("saving the state if this step completes") as stop,
         without_denormals(),
     ):
-        return _train(run, annotations, images, folder, start_copy, group, stop)
+        return _train(run, annotations, images, folder, start_copy, group, stop, check)
 
 
 def _train(
@@ -139,12 +141,14 @@ def _train(
     start_copy: StartCopy | None,
     group: Processes,
     stop: StopSignals,
+    check: Callable[[], None],
 ) -> TrainingResult:
     run = with_data_classes(run, annotations, report=group.first)
     seed_everything(run.seed, run.training.deterministic)
     allow_tf32(run.compute.tf32)
     keep_memory()
     dataset = _dataset(run, annotations, images)
+    require_valid(run, annotations / "valid", images)
     if dataset.alone and group.first:
         logger.info(
             f"{dataset.file.path}: no video has two frames: training pairs are a frame with "
@@ -152,14 +156,14 @@ def _train(
         )
     batches = _batches(run, dataset, group)
     identity = _identity(run, dataset, annotations / "valid", group)
-    recovery = Recovery(folder, identity, run.training, group, stop)
+    recovery = Recovery(folder, identity, run.training, group, stop, check)
     if (complete := recovery.complete()) is not None:
         return _result(folder, complete, group, repeated=True)
     state = recovery.find_state()
     if state is None:  # what the folder holds may be another training's
         require_start(run)
     model = build(run.method, run.model, run.backbone)
-    taken = load_start(model, run) if state is None else None
+    taken = load_start(model, run, identity["weights"]) if state is None else None
     updater = Updater(placed(model, run.compute, group.device), run, group)
     if group.first:
         _describe(run, folder, group, fresh=state is None)
@@ -219,7 +223,7 @@ def _identity(
         names = ["joint", *(f"video_{name}" for name in run.method.masks)]
         files = [valid / f"{name}.json" for name in names]
         contents["valid"] = {
-            "validation data": [sha256_of(file) for file in files if file.is_file()],
+            VALIDATION_DATA: [sha256_of(file) for file in files if file.is_file()],
             "inference settings": run.inference.model_dump(mode="json"),
             "evaluation settings": run.evaluation.model_dump(mode="json", exclude={"extended"}),
         }
@@ -249,12 +253,18 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
 
 
 def _describe(run: RunConfig, folder: RunFolder, group: Processes, *, fresh: bool) -> None:
-    """Writes what the run is; `fresh`: it begins, so what an earlier one left goes first."""
+    """Writes what the run is; `fresh`: it begins, so what an earlier one left goes first.
+
+    Where it is resumed in another environment, the one before stays noted, too.
+    """
+    now = describe_environment(group.device)
     if fresh:
         folder.clear()
+    else:
+        now = resumed_environment(folder.environment, now)
     folder.remove_half_written()
     write_yaml(folder.config, run.model_dump(mode="json"))
-    write_json(folder.environment, describe_environment(group.device), indent=2)
+    write_json(folder.environment, now, indent=2)
 
 
 def _result(

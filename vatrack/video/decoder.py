@@ -7,33 +7,31 @@ the second an average. What is read to its end counts, and each frame has its ow
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.video.frames import DEFAULT_RATE, Properties
+from vatrack.video.frames import DEFAULT_RATE, Properties, begins_again
 from vatrack.video.lengths import lacks_bytes
 from vatrack.video.opening import open_container, why_not
+from vatrack.video.picture import orientation, unused
 from vatrack.video.sources import Source
 
 if TYPE_CHECKING:
     import av.video.frame
     import av.video.stream
 
+OUT_OF_ORDER = 3  # frames by which times may fall back in one recording
 MOST_DAMAGED = 1000  # packets; more is noise, not a video
-HDR = {16: "PQ", 18: "HLG"}  # values of the transfer characteristic
 SEARCH_BACK = (0.0, 1.0, 5.0, 30.0)  # seconds before a time from which its key frame is looked for
-RESTART = 1.0  # seconds; where times fall back by more, another recording begins
 UNSEARCHABLE = ("mpeg",)  # FFmpeg's names of forms in which frames have other times after a jump
-SQUARE = 0.01  # a pixel is called square where its sides differ by no more than this share
 
 
 class Decoder:
@@ -55,13 +53,16 @@ class Decoder:
             raise
         self._last: float | None = None
 
-    def _choose(self, source: Source) -> av.video.stream.VideoStream:
+    def _videos(self) -> list[av.video.stream.VideoStream]:
         # Album art in a music file is an attached image.
-        streams = [
+        return [
             stream
             for stream in self.container.streams.video
             if "attached_pic" not in str(stream.disposition)
         ]
+
+    def _choose(self, source: Source) -> av.video.stream.VideoStream:
+        streams = self._videos()
         if not self.container.streams:
             raise InputError(why_not(source))
         if not streams:
@@ -106,26 +107,16 @@ class Decoder:
             rotation=90 * turns,
             mirrored=mirrored,
             pixel_aspect=aspect,
+            parts=[(0.0, first.time or 0.0)],
             count_header=stream.frames or None,
             duration_s=duration,
-            codec=stream.codec_context.name,
+            codec=stream.codec.canonical_name,
             pixel_format=first.format.name,
             audio=bool(self.container.streams.audio),
         )
-        if abs(aspect - 1) > SQUARE:
-            found.notes.append(
-                f"{address}: its pixels are not square ({aspect.numerator}:{aspect.denominator}); "
-                "frames are used as they are stored"
-            )
-        if first.color_trc in HDR:
-            found.notes.append(
-                f"{address}: HDR colours ({HDR[first.color_trc]}) are used without tone mapping"
-            )
-        elif any(component.bits > 8 for component in first.format.components):
-            found.notes.append(f"{address}: only the upper 8 bits of its colours are used")
-        # VP8 and VP9 keep alpha beside the frames, where FFmpeg's own decoders do not look.
-        if _has_alpha(first) or stream.metadata.get("alpha_mode") == "1":
-            found.notes.append(f"{address}: its alpha channel is ignored")
+        found.notes += unused(first, stream, aspect, address)
+        if (count := len(self._videos())) > 1:
+            found.notes.append(f"{address}: has {count} video streams; only the first is used")
         return found
 
     def _decode(self) -> Iterator[av.video.frame.VideoFrame]:
@@ -158,20 +149,26 @@ class Decoder:
 
     def frames(self, start_s: float) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
         decoded: Iterator[av.video.frame.VideoFrame] = chain([self._first], self._frames)
-        begin = self._first.time or 0.0
+        parts = self.properties.parts
+        ((first_s, begin),) = parts
         if start_s > 1.0 and self.properties.form == "file":
             decoded = self._seek(begin + start_s, begin)
         step = float(1 / self.properties.rate)
         for frame in decoded:
             self._decoded += 1
-            time_s = None if frame.time is None else frame.time - begin
-            if self._last is not None and time_s is not None and time_s < self._last - RESTART:
+            # Rounded, so that "from 3 s" has the frame at 2.9999999999999996 s.
+            time_s = None if frame.time is None else round(frame.time - begin, 6)
+            last_s = self._last
+            if last_s is not None and time_s is None:
+                time_s = last_s + step
+            elif last_s is not None and begins_again(time_s, last_s, first_s, OUT_OF_ORDER * step):
                 self._note_restart()
-                time_s = self._last + step
-                begin = (frame.time or 0.0) - time_s
-            # Times must grow: players and evaluations take them as an order.
-            if self._last is not None and (time_s is None or time_s <= self._last):
-                time_s = self._last + (step if time_s is None else 1e-3)
+                begin += time_s - (last_s + step)
+                first_s = time_s = last_s + step
+                parts.append((first_s, first_s + begin))
+            elif last_s is not None and time_s <= last_s:
+                # Times must grow: players and evaluations take them as an order.
+                time_s = last_s + 1e-3
             self._last = time_s or 0.0
             if self._last + step < start_s:
                 continue
@@ -193,7 +190,8 @@ class Decoder:
         """
         import av
 
-        steps = () if self.container.format.name in UNSEARCHABLE else SEARCH_BACK
+        searchable = self.container.format.name not in UNSEARCHABLE and not self._is_joined()
+        steps = SEARCH_BACK if searchable else ()
         for target in (time_s - back for back in steps if time_s - back > begin):
             try:
                 self.container.seek(int(target * 1e6))
@@ -212,12 +210,32 @@ class Decoder:
         self._frames = self._decode()
         return self._frames
 
+    def _is_joined(self) -> bool:
+        """Whether a transport stream is of joined recordings: a jump may lead to any of them."""
+        import av
+
+        if self.container.format.name != "mpegts":
+            return False
+        first_s = last_s = None
+        step = float(1 / self.properties.rate)
+        with open_container(self._source) as whole, contextlib.suppress(av.error.FFmpegError):
+            for packet in whole.demux(whole.streams[self.stream.index]):
+                if packet.dts is None:
+                    continue
+                time_s = float(packet.dts * packet.time_base)
+                if first_s is None or last_s is None:
+                    first_s = last_s = time_s
+                if begins_again(time_s, last_s, first_s, OUT_OF_ORDER * step):
+                    return True
+                last_s = max(last_s, time_s)
+        return False
+
     def _orientation(self, frame: av.video.frame.VideoFrame) -> tuple[int, bool]:
-        """`_orientation` of a frame, looked up once for each angle: a frame whose side data were
+        """`orientation` of a frame, looked up once for each angle: a frame whose side data were
         looked at refers to itself, and stays in memory until Python searches for such."""
         angle = round(frame.rotation)
         if angle not in self._orientations:
-            self._orientations[angle] = _orientation(frame)
+            self._orientations[angle] = orientation(frame)
         return self._orientations[angle]
 
     def _upright(self, frame: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
@@ -246,7 +264,7 @@ class Decoder:
         is_file = known.form == "file"
         known.damaged = self._damaged
         # A last frame that is shown for long ends with its packet.
-        end = max(self._last or 0.0, self._end - (self._first.time or 0.0))
+        end = max(self._last or 0.0, self._end - known.parts[0][1])
         short = known.duration_s is not None and end + 3 / float(known.rate) < known.duration_s
         # A wrong count or a wrong duration alone is no damage. Where there is no count, or a jump
         # makes it useless, the file may say how many bytes it should have.
@@ -268,21 +286,3 @@ class Decoder:
 
     def close(self) -> None:
         self.container.close()
-
-
-def _orientation(frame: av.video.frame.VideoFrame) -> tuple[int, bool]:
-    """Quarter turns counter-clockwise that make a frame upright, and whether left and right are to
-    be exchanged before. (FFmpeg's own angle takes a mirror for a half turn.)"""
-    known: Any = frame.side_data  # PyAV declares another type
-    data = known.get("DISPLAYMATRIX")
-    if data is None:
-        return 0, False
-    (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3).tolist()
-    mirrored = a * d < b * c
-    if mirrored:
-        a, b = -a, -b
-    return round(-math.degrees(math.atan2(b, a)) / 90) % 4, mirrored
-
-
-def _has_alpha(frame: av.video.frame.VideoFrame) -> bool:
-    return any(component.is_alpha for component in frame.format.components)

@@ -15,6 +15,7 @@ from vatrack.common.arguments import check_number, check_type, make_plain
 from vatrack.common.errors import InputError
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where files or a device say nothing
+RESTART = 1.0  # seconds; where times fall back by more, another recording begins
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Properties:
         rotation: degrees that frames were turned by, counter-clockwise; `mirrored`: left and
             right were exchanged before.
         pixel_aspect: width over height of a pixel of the upright frames.
+        parts: of each recording that was joined to one, when it begins, and the time stamp of its
+            first frame in the source, both in seconds.
         count_header: frames that the file claims; None where it says nothing.
         duration_s: length in seconds that the file claims, or None.
         count_read: frames that were decoded.
@@ -57,6 +60,7 @@ class Properties:
     rotation: int = 0
     mirrored: bool = False
     pixel_aspect: Fraction = Fraction(1)
+    parts: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
     count_header: int | None = None
     duration_s: float | None = None
     codec: str | None = None
@@ -66,6 +70,18 @@ class Properties:
     damaged: int = 0
     truncated: bool = False
     notes: list[str] = field(default_factory=list)
+
+
+def begins_again(time_s: float, last_s: float, first_s: float, slack_s: float) -> bool:
+    """Whether times fall back so far that another recording begins: by more than a second, or to
+    where this one began.
+
+    Args:
+        last_s: the last time; `first_s`: the first one of this recording.
+        slack_s: by how much times that are out of order may fall back.
+    """
+    back_s = last_s - time_s
+    return back_s > RESTART or (back_s > slack_s and time_s < first_s + slack_s)
 
 
 @dataclass(frozen=True)

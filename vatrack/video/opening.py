@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Whatever a file's own text may ask for, no other file or address is opened for it.
 FILE_OPTIONS = {"protocol_whitelist": "file,crypto,data"}
+PATIENCE = 20.0  # seconds without an answer, or without data
 # FFmpeg also "decodes" text as ANSI art and single images.
 NO_VIDEO = ("tty", "image2", "_pipe")
 
@@ -39,7 +40,13 @@ def open_container(source: Source) -> av.container.InputContainer:
     try:
         # Not `options`: PyAV frees them for more streams than it made them for where some are
         # found late (FLV, MPEG program streams), and the process crashes.
-        container = av.open(address, format=form, container_options=options, timeout=(20.0, 20.0))
+        container = av.open(
+            address, format=form, container_options=options, timeout=(PATIENCE, PATIENCE)
+        )
+    except av.error.ExitError:  # PyAV's timer
+        raise InputError(
+            f"{source.shown}: no data for {PATIENCE:.0f} s; check the address and the network"
+        ) from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(why_not(source, error)) from None
     name = container.format.name

@@ -77,7 +77,8 @@ class Reader:
         if not given:
             where = ""
             if wanted.start_s or wanted.stop_s is not None:
-                length = self.properties.duration_s
+                # Of joined recordings it is the length of one.
+                length = self.properties.duration_s if len(self.properties.parts) == 1 else None
                 known = f" (it lasts {length:.2f} s)" if length else ""
                 where = f" between start and end time{known}; choose other times"
             raise InputError(f"{self.source.shown}: no frames{where or '; give another video'}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import few
@@ -102,6 +103,8 @@ def _sources(word: Word) -> list[Source]:
     if not isinstance(word, str | os.PathLike):
         return [_camera(int(word))]
     word = os.fspath(word)
+    if word.casefold().startswith("file://"):  # as desktops copy it
+        word = unquote(word[len("file://") :].removeprefix("localhost"))
     if _SCHEME.match(word):
         return [Source(_name(_SCHEME.sub("", _USER.sub(r"\1", word))), "stream", word)]
     if not word:
@@ -133,7 +136,8 @@ def _folder(path: Path) -> Source:
             "frames (a run folder is for --checkpoint)"
         )
     files = [file for file in path.iterdir() if not file.name.startswith(".")]
-    frames = [file for file in files if is_frame(file.name) and file.is_file()]
+    frames = _readable(file for file in files if is_frame(file.name))
+    _check_form(files, f", or give '{path}/*{frames[0].suffix}'" if frames else "")
     if not frames:
         if below := frames_below(path):
             raise InputError(f"{path}: contains no frames; give {below}")
@@ -157,7 +161,7 @@ def _folder_name(path: Path) -> str:
 
 def _matches(pattern: str) -> list[Source]:
     paths = [Path(text) for text in glob.glob(pattern, recursive=True)]  # noqa: PTH207
-    files = [path for path in paths if path.is_file() and not is_clutter(str(path))]
+    files = _readable(path for path in paths if not is_clutter(str(path)))
     if not files and any(path.is_dir() for path in paths):
         raise InputError(
             f"{pattern}: matches folders only; give them without quotation marks, or a pattern of "
@@ -172,7 +176,7 @@ def _matches(pattern: str) -> list[Source]:
 def _list(path: Path) -> list[Source]:
     lines = [line.strip() for line in read_text(path, "a list of frames or videos").splitlines()]
     named = [
-        (number, path.parent / line)
+        (number, path.parent / from_home(Path(line)))
         for number, line in enumerate(lines, 1)
         if line and not line.startswith("#")
     ]
@@ -197,9 +201,7 @@ def _files(
     files: Sequence[Path], address: str, name: str, keep_order: bool = False
 ) -> list[Source]:
     """Images make one video, in the given order or that of their numbers; videos are one each."""
-    for file in files:
-        if file.suffix.lower() in OTHER_IMAGES:
-            raise InputError(f"{file}: unsupported image format; convert it to PNG or JPEG")
+    _check_form(files)
     images = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not images:
         return [Source(_name(file.stem), "file", str(file)) for file in files]
@@ -212,6 +214,24 @@ def _files(
     if keep_order:
         return [Source(name, "frames", address, tuple(images))]
     return [_frames(images, address, name)]
+
+
+def _readable(paths: Iterable[Path]) -> list[Path]:
+    """The files among these; raises InputError for what is neither a file nor a folder."""
+    found = [path for path in paths if not path.is_dir()]
+    for path in found:
+        if not path.is_file():
+            raise InputError(f"{path}: {no_such(path, 'file')}; replace or remove it")
+    return found
+
+
+def _check_form(files: Iterable[Path], otherwise: str = "") -> None:
+    """Raises InputError for an image that is not read; `otherwise`: what else helps."""
+    for file in files:
+        if file.suffix.lower() in OTHER_IMAGES:
+            raise InputError(
+                f"{file}: unsupported image format; convert it to PNG or JPEG{otherwise}"
+            )
 
 
 def _frames(images: Iterable[Path], address: str, name: str) -> Source:

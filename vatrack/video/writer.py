@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
-from vatrack.video.opening import FILE_OPTIONS, import_av
+from vatrack.video.opening import import_av
+from vatrack.video.sound import SoundCopy
 
 if TYPE_CHECKING:
-    import av.audio.stream
     import av.container
     import av.packet
     import av.video.stream
@@ -38,8 +38,6 @@ LEAST_BITS = 1_000_000  # a second
 TIME_BASE = Fraction(1, 90_000)  # seconds; all usual frame rates are whole numbers of it
 LEAST_SIDE = 16  # pixels that the encoders take
 _BT709, _LIMITED = 1, 1  # numbers of FFmpeg for the colours of HD video
-# Sound in these forms may stand in an MP4 file as it is.
-SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "alac", "flac")
 
 
 class VideoWriter:
@@ -56,6 +54,7 @@ class VideoWriter:
         encoder: see `_ENCODERS`; where it is not there or refuses the size, VP9 is used.
         sound: a video whose sound track is copied, or None.
         start_s: time of the source at which the file begins.
+        parts: of the source, see `Properties`; further ones come before their frames are written.
         pixel_aspect: width over height of a pixel, for players.
         shown: what messages call the file; None: its path.
 
@@ -77,6 +76,7 @@ class VideoWriter:
         encoder: Encoder = "openh264",
         sound: Path | None = None,
         start_s: float = 0.0,
+        parts: Sequence[tuple[float, float]] = ((0.0, 0.0),),
         pixel_aspect: Fraction = Fraction(1),
         shown: str | None = None,
     ) -> None:
@@ -90,7 +90,7 @@ class VideoWriter:
         try:
             self.encoder, self._container, self._stream = self._open(rate, encoder)
             self._stack.callback(self._container.close)
-            self._sound = _Sound(self._container, sound, start_s) if sound else None
+            self._sound = SoundCopy(self._container, sound, start_s, parts) if sound else None
             if self._sound:
                 self._stack.callback(self._sound.close)
         except BaseException as error:
@@ -205,79 +205,3 @@ def _unless_cancelled(path: Path) -> Iterator[Path]:
             yield temporary
         except av.error.FFmpegError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-class _Sound:
-    """Copies the sound of another file packet by packet, as far as the frames have come."""
-
-    def __init__(self, target: av.container.OutputContainer, source: Path, start_s: float) -> None:
-        import av
-
-        self._source: av.container.InputContainer | None = None
-        self._target = target
-        container = av.open(f"file:{source.absolute()}", container_options=FILE_OPTIONS)
-        found = container.streams.audio
-        context: Any = found[0].codec_context if found else None  # None: unknown
-        if context is None or context.name not in SOUND:
-            if found:
-                name = context.name if context else "of an unknown format"
-                logger.info("%s: its sound (%s) cannot be stored in an MP4 file", source, name)
-            container.close()
-            return
-        try:
-            self._stream = target.add_stream_from_template(found[0])
-        except (av.error.FFmpegError, ValueError):
-            container.close()
-            return
-        self._source = container
-        self._packets = container.demux(found[0])
-        self._next: av.packet.Packet[Any] | None = None
-        self._dts: int | None = None  # of the last packet, and what was added to it
-        self._added = 0
-        video = container.streams.video
-        first = video[0].start_time if video else None
-        zero_s = float(first * video[0].time_base) if first and video[0].time_base else 0.0
-        self._start_s, self._begin_s = start_s, zero_s + start_s
-
-    def copy(self, until_s: float | None) -> None:
-        """Copies packets up to a time of the frames; None: all."""
-        import av
-
-        while self._source is not None:
-            try:
-                packet = self._next or self._read()
-            except av.error.FFmpegError:  # the same damage that the frames end with
-                packet = None
-            if packet is None or packet.dts is None:
-                self._source.close()
-                self._source = None
-                return
-            time_s = float((packet.pts or packet.dts) * packet.time_base) - self._begin_s
-            if until_s is not None and time_s > until_s - self._start_s:
-                self._next = packet
-                return
-            self._next = None
-            if time_s < 0:
-                continue
-            shift = round(self._begin_s / packet.time_base)
-            packet.pts, packet.dts = (packet.pts or packet.dts) - shift, packet.dts - shift
-            packet.stream = self._stream
-            self._target.mux(packet)
-
-    def _read(self) -> av.packet.Packet[Any] | None:
-        """The next packet; where times begin again, as in joined recordings, it follows the last
-        one."""
-        packet = next(self._packets, None)
-        if packet is None or packet.dts is None:
-            return packet
-        if self._dts is not None and packet.dts + self._added <= self._dts:
-            self._added = self._dts + (packet.duration or 1) - packet.dts
-        self._dts = packet.dts + self._added
-        packet.pts = None if packet.pts is None else packet.pts + self._added
-        packet.dts = self._dts
-        return packet
-
-    def close(self) -> None:
-        """Closes the file that the sound comes from."""
-        if self._source is not None:
-            self._source.close()

@@ -123,7 +123,10 @@ def test_it_answers(page: Any) -> None:
     assert page.locator("#classes .legend button").first.get_attribute("aria-pressed") == "false"
     # The player plays, and changes its views.
     page.locator("#viewer .play").click()
-    page.wait_for_function("document.querySelector('#viewer output').textContent.includes('of 3')")
+    # Frames have the same numbers as in files and drawings, from 0.
+    page.locator("#viewer .time").fill("1")
+    shown = "document.querySelector('#viewer output').textContent"
+    page.wait_for_function(f"{shown} === 'frame 1 (0 to 2)'")
     page.locator("#viewer .side").nth(1).get_by_text("Input").click()
     page.locator("#viewer .layout").get_by_text("Side by side").click()
     tags = page.locator("#viewer .tag").all_inner_texts()

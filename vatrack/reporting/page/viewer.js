@@ -93,7 +93,7 @@
     const {video} = videoOf(left.run), clip = clipOf(left.run), rate = runs[left.run].rate;
     const frame = Math.min(clip.frames - 1, Math.round(video.currentTime * rate - 0.25));
     time.value = Math.max(0, frame);
-    find("output").textContent = `frame ${Math.max(0, frame) + 1} of ${clip.frames}`;
+    find("output").textContent = `frame ${Math.max(0, frame)} (0 to ${clip.frames - 1})`;
   }
   const used = () => [...new Set(state.sides.map(side => videoOf(side.run).video))];
   function loop() {
