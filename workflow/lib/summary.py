@@ -16,11 +16,11 @@ from vatrack.runs.select import read_selection
 def closing_summary(
     runs: Iterable[str], report: str, tables: str, clips: str = "", rebuild: str = ""
 ) -> str:
-    """What a run of the workflow made, in a few lines.
+    """What a run of the workflow made, in a few lines; empty: no results yet.
 
     Args:
         runs: folders of runs; one without metrics has no line.
-        report, tables: where these are.
+        report, tables: where these are, if they are there.
         clips: the folder of all clips, if the workflow makes one. Snakemake does not make it again
             for results that are there, but commands such as `vatrack track` read it.
         rebuild: the command that does.
@@ -30,8 +30,9 @@ def closing_summary(
     if lines:
         lines[1] += "   epoch"
         lines.append("")
-    lines += [f"{what}: {path}" for what, path in (("tables", tables), ("report", report))]
-    if clips and not Path(clips).is_dir():
+    places = (("tables", tables), ("report", report))
+    lines += [f"{what}: {path}" for what, path in places if Path(path).exists()]
+    if lines and clips and not Path(clips).is_dir():
         lines += ["", f"{clips}: no such folder; rebuild the clips: {rebuild}"]
     return "\n".join(lines)
 
