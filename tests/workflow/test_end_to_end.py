@@ -16,7 +16,7 @@ import pytest
 from snakemake.exceptions import WorkflowError
 
 from tests.workflow.conftest import IN_PLACE
-from tests.workflow.snake import Workflow
+from tests.workflow.snake import REPOSITORY, Workflow
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -203,6 +203,15 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
     assert {
         path: path.stat().st_mtime_ns for path in finished.results.rglob("*") if path.is_file()
     } == before
+
+
+def test_a_moved_checkout_repeats_nothing(
+    finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "moved").symlink_to(REPOSITORY)
+    place = "tests.workflow.snake.SNAKEFILE"
+    monkeypatch.setattr(place, tmp_path / "moved/workflow/Snakefile")
+    assert finished.plan() == {}
 
 
 @pytest.mark.parametrize(
