@@ -332,6 +332,8 @@ def test_a_rate_is_for_sources_without_times(squares: Predictor, tmp_path: Path)
     settings, out = TrackSettings(rate=10, overlay=False), tmp_path / "out"
     with pytest.raises(InputError, match=r"the frame rate, 10, has no effect, because v has times"):
         track_videos(squares, [video], out, settings)
+    with pytest.raises(InputError, match="the frame rate, 10, has no effect, because v has times"):
+        squares.track(video, rate=10)
     assert not out.exists()
     assert len(list(track_videos(squares, [video, frames], out, settings))) == 2
 

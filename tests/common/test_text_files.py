@@ -198,6 +198,8 @@ def test_what_is_written_otherwise_is_named(tmp_path: Path) -> None:
         run.parent / "VATrack_e6" / "config.yaml",
         tmp_path / "Results" / "Runs" / "vatrack-e6" / "Config.YAML",
         run / "config",
+        Path(f"'{config}'"),
+        Path(str(config).replace("/", "\\")),
     ):
         assert no_such(wrong, "file") == f"no such file (did you mean {config}?)"
     for other in (run / "config.yml", run.parent / "vatrack__e7", config / "config.yaml"):

@@ -242,6 +242,18 @@ def test_one_of_several_processes_with_bad_input_fails_so_that_the_others_are_en
         assert (done.returncode, "cut off; fetch it again" in done.stdout) == (status, True)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_one_of_several_processes_that_breaks_off_ends_at_once(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its error is written: what is left of its group would wait for the others."""
+    ending: list[str] = []
+    monkeypatch.setattr("vatrack.jobs.call.fail_at_exit", lambda: ending.append("at once"))
+    with pytest.raises(ZeroDivisionError):
+        JobCall(jobs.crash, (), processes)()
+    assert len(ending) == processes - 1
+
+
 def test_a_start_that_another_one_has_replaced_leaves_no_result() -> None:
     """It would be taken for the result of the other one, which has the same number in SLURM."""
     with pytest.raises(SystemExit, match="error: run: another training has begun"):

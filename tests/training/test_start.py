@@ -193,3 +193,5 @@ def test_of_two_trainings_in_a_folder_the_first_ends_without_saving(
             assert not RunFolder(out).state.exists()
             RunFolder(out).lock.unlink()
             second()
+            RunFolder(out).lock.mkdir()  # which cannot be read either
+            second()

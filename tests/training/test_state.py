@@ -29,6 +29,14 @@ def test_a_state_that_vanished_is_no_damaged_one(
     assert newest.exists()
 
 
+def test_an_old_state_that_is_gone_already_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [(number, tmp_path / f"state_{number:06d}.pt") for number in (1, 2, 3)]
+    monkeypatch.setattr("vatrack.training.state.numbered", lambda *_: known)
+    assert save_state(tmp_path, {"epoch": 1}).name == "state_000004.pt"
+
+
 def test_the_folder_is_looked_at_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
     monkeypatch.setattr("vatrack.training.state.look_again", asked.append)

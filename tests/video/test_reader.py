@@ -154,6 +154,14 @@ def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> N
     assert abs(guess - len(expected)) <= 1
 
 
+def test_a_selection_is_exact_whatever_the_time_stamps(tmp_path: Path) -> None:
+    """Time stamps begin at any number, so that differences of them are inexact."""
+    path = write_video(tmp_path / "v.mkv", [0.08 + number / 25 for number in range(60)])
+    for first in range(1, 55, 3):
+        frames, _ = read(path, Selection(first / 25, (first + 5) / 25))
+        assert numbers(frames) == list(range(first, first + 5))
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
@@ -359,34 +367,6 @@ def test_frames_that_are_missing_are_told(
     frames, found = read(tmp_path)
     assert [number_of(frame.image) for frame in frames] == list(numbers)
     assert [(gap or "") in note for note in found.notes] == [True] * (gap is not None)
-
-
-@pytest.mark.parametrize("count", [50, 10])
-def test_recordings_that_were_joined(tmp_path: Path, count: int) -> None:
-    """With `cat`, as transport streams and the parts of a DVD may be: times begin again, also by
-    less than a second."""
-    path = write_video(tmp_path / "v.ts", count, container="mpegts")
-    path.write_bytes(path.read_bytes() * 3)
-    frames, found = read(path)
-    assert numbers(frames) == [*range(count)] * 3
-    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(3 * count)])
-    (note,) = found.notes
-    last_s = (count - 1) / 25
-    assert f"its times begin again after {last_s:.2f} s, as in joined recordings" in note
-    assert not found.truncated
-
-
-@pytest.mark.parametrize("start_s", [1.5, 3.0, 5.04])
-def test_a_start_time_in_joined_recordings_loses_none(tmp_path: Path, start_s: float) -> None:
-    """The same times are in each of them: a jump could lead to any."""
-    path = write_video(tmp_path / "v.ts", 75, container="mpegts")
-    path.write_bytes(path.read_bytes() * 3)
-    frames, _ = read(path, Selection(start_s))
-    first = round(start_s * 25 + 0.4)
-    assert numbers(frames) == ([*range(75)] * 3)[first:]
-    assert frames[0].time_s == pytest.approx(first / 25)
-    with pytest.raises(InputError, match="no frames between start and end time; choose other"):
-        read(path, Selection(60.0))
 
 
 def test_what_of_images_is_not_used_is_told(tmp_path: Path) -> None:

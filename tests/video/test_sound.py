@@ -69,33 +69,6 @@ def test_sound_packets_with_equal_times_do_not_move_later_ones(
         assert time == pytest.approx(was, abs=0.01)
 
 
-@pytest.mark.parametrize("sound_s", [0.5, 1.7])
-def test_the_sound_of_joined_recordings_begins_with_their_frames(
-    tmp_path: Path, sound_s: float
-) -> None:
-    """Where the sound of each is shorter or longer than its frames are shown."""
-    whole = write_video(tmp_path / "whole.ts", 50, container="mpegts", sound=True)
-    part = tmp_path / "part.ts"
-    with av.open(str(whole)) as before, av.open(str(part), "w") as after:
-        streams = [after.add_stream_from_template(stream) for stream in before.streams]
-        for packet in before.demux():
-            limit = 1.0 if packet.stream.type == "video" else sound_s
-            if packet.dts is not None and packet.dts * packet.time_base < limit:
-                packet.stream = streams[packet.stream.index]
-                after.mux(packet)
-    one = [data for _, data in packets(part)]
-    source = tmp_path / "joined.ts"
-    source.write_bytes(part.read_bytes() * 3)
-    frames, found = read(source)
-    assert len(found.parts) == 3
-    path = tmp_path / "v.mp4"
-    write(path, [frame.time_s for frame in frames], sound=source, parts=found.parts)
-    copied = [(time, data[-40:]) for time, data in packets(path)]
-    begins = [time for time, data in copied if data == one[1][-40:]]
-    wanted = [begin for begin, _ in found.parts]
-    assert begins == pytest.approx(wanted, abs=0.02)
-
-
 def test_a_source_without_sound_gives_none(tmp_path: Path) -> None:
     source = write_video(tmp_path / "source.mp4", 5)
     path = tmp_path / "v.mp4"

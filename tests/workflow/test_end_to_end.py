@@ -16,7 +16,7 @@ import pytest
 from snakemake.exceptions import WorkflowError
 
 from tests.workflow.conftest import IN_PLACE
-from tests.workflow.snake import Workflow
+from tests.workflow.snake import REPOSITORY, Workflow
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -205,6 +205,15 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
     } == before
 
 
+def test_a_moved_checkout_repeats_nothing(
+    finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "moved").symlink_to(REPOSITORY)
+    place = "tests.workflow.snake.SNAKEFILE"
+    monkeypatch.setattr(place, tmp_path / "moved/workflow/Snakefile")
+    assert finished.plan() == {}
+
+
 @pytest.mark.parametrize(
     ("change", "again"),
     [
@@ -273,7 +282,7 @@ def test_a_training_is_repeated_only_where_that_is_asked_for(
 ) -> None:
     """Not because Snakemake finds an input newer whose content is the same."""
     shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
-    copy = Workflow(tmp_path, finished.config).changed(launcher=IN_PLACE)
+    copy = Workflow(tmp_path, finished.config)
     run = copy.results / RUN_FOLDER
     files = [run / "training.json", run / "environment.json"]
     before = files[0].read_bytes(), files[1].stat().st_mtime_ns
@@ -281,6 +290,9 @@ def test_a_training_is_repeated_only_where_that_is_asked_for(
     again = {"train": 1, "select": 1}
     assert copy.run(best, force=("convert",)) == again | {"convert": 2}
     assert (files[0].read_bytes(), files[1].stat().st_mtime_ns) == before
+    (line,) = (copy.results / "logs/train/vatrack__resnet18.log").read_text().splitlines()
+    assert "already complete" in line, "no job is needed for that"
+    copy = copy.changed(launcher=IN_PLACE)
     assert copy.run(best, force=("train",)) == again
     assert files[1].stat().st_mtime_ns > before[1]
     assert copy.plan(best) == {}

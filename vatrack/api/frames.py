@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from numbers import Integral
 from pathlib import Path
@@ -16,7 +16,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_array, check_size
 from vatrack.video.reader import Reader
-from vatrack.video.sources import find_sources
+from vatrack.video.sources import Source, find_sources
 
 
 def exact_rate(rate: float | None) -> Fraction | None:
@@ -29,6 +29,15 @@ def exact_rate(rate: float | None) -> Fraction | None:
     # Of a NumPy number a fraction would not be one, or have NumPy's integers, which overflow.
     exact = rate if isinstance(rate, Fraction) else float(rate)
     return Fraction(exact).limit_denominator(10_000)
+
+
+def check_rate(rate: float | None, sources: Sequence[Source]) -> None:
+    """Raises InputError where a rate is given, but all sources have times of their own."""
+    if rate is not None and not any(source.form == "frames" for source in sources):
+        raise InputError(
+            f"the frame rate, {float(rate):g}, has no effect, because {sources[0].name} has times "
+            "of its own; remove --fps (in Python rate)"
+        )
 
 
 def frames_of(
@@ -50,6 +59,7 @@ def frames_of(
             raise InputError(
                 f"{video}: matches {counted(len(sources), 'video')}; track them one by one"
             )
+        check_rate(rate, sources)
         return _closed_after(Reader(sources[0], selection, rate))
     if isinstance(video, np.ndarray) and video.ndim == 3:
         raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.api.folders import RUN, check_folders
-from vatrack.api.frames import exact_rate
+from vatrack.api.frames import check_rate, exact_rate
 from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
@@ -81,11 +81,7 @@ def track_videos(
     words = several("sources", sources, str, os.PathLike, Integral)
     found, out = find_sources(words), as_path("out", out)
     check_folders(found, out, overwrite=settings.overwrite)
-    if settings.rate is not None and not any(source.form == "frames" for source in found):
-        raise InputError(
-            f"the frame rate, {settings.rate:g}, has no effect, because {found[0].name} has times "
-            "of its own; remove --fps (in Python rate)"
-        )
+    check_rate(settings.rate, found)
     if settings.show:
         check_display()
     about = about or {}

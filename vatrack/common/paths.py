@@ -98,11 +98,15 @@ def look_again(folder: Path) -> None:
 
 def alike(path: Path) -> Path | None:
     """The path that is there where this one is missing, if only capitals, the Unicode form, `-`,
-    `_` and spaces of its names differ, or one lacks its ending.
+    `_` and spaces of its names differ, or one lacks its ending; or it is in quotes, or has `\\` for
+    `/`.
 
     Example: where `Config/mine.yaml` is, `alike(Path("config/mine")) == Path("Config/mine.yaml")`
     """
     try:
+        bare = Path(str(path).strip("'\" ").replace("\\", "/"))
+        if bare != path and bare.exists():
+            return bare
         here = next(above for above in path.parents if above.is_dir())
         names = sorted(each.name for each in islice(here.iterdir(), LOOKED_AT))
         name, *rest = path.parts[len(here.parts) :]

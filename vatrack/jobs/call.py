@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from vatrack.common.errors import FolderLost, InputError, has_fix, paths_are_input
 from vatrack.common.gpus import VISIBLE, Gpu, hold
 from vatrack.common.locks import try_locked
+from vatrack.common.signals import fail_at_exit
 
 # A file in the job's folder that a job on this machine has locked while it lives.
 ALIVE = "alive"
@@ -95,7 +96,7 @@ class JobCall:
         if _age(self.product) not in (None, self._product_before):
             return JobResult("done", f"{self.product}: complete", self._read_product())
         try:
-            with paths_are_input():
+            with paths_are_input(), self._ending_others():
                 text = self.function(*self.arguments)
         except FolderLost as error:
             # As where SLURM took this machine for dead: the job's next start leaves the result.
@@ -104,11 +105,19 @@ class JobCall:
             if isinstance(error, OSError) and not has_fix(error):
                 raise
             _note_place(error)
-            if self.processes > 1:  # they wait for this one, and are ended only if it fails
-                atexit.register(_exit_failed)
             outcome = "failed" if isinstance(error, OSError) else "bad input"
             return JobResult(outcome, str(error), error=error)
         return JobResult("done", text, self._read_product())
+
+    @contextmanager
+    def _ending_others(self) -> Iterator[None]:
+        """Where one of several processes fails, it does so when its result is written."""
+        try:
+            yield
+        except Exception:
+            if self.processes > 1:
+                fail_at_exit()
+            raise
 
     def _read_product(self) -> str | None:
         if self.product and self.product.is_file():
@@ -160,13 +169,6 @@ def _note_place(error: Exception) -> None:
     if isinstance(origin, OSError) and "SUBMITIT_EXECUTOR" in os.environ:
         lines = "".join(traceback.format_exception(origin))
         print(textwrap.indent(lines, PLACE), end="", file=sys.stderr, flush=True)
-
-
-def _exit_failed() -> None:
-    """For the end of the interpreter, when submitit has written the result."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
 
 
 def _remove_half_written(path: Path) -> None:

@@ -48,7 +48,7 @@ def resumed_environment(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         before = read_json(path)
-        earlier = before.pop("earlier", [])
+        earlier = list(before.pop("earlier", []))
         changes = environment_changes(before, now)
     except (InputError, AttributeError, TypeError, ValueError):
         return now
@@ -63,16 +63,17 @@ def resumed_environment(path: Path, now: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What may change numbers between two environments: "torch (2.10.0, now 2.11.0)"."""
+    """What may change numbers between two environments, where it is known of both: "torch (2.10.0,
+    now 2.11.0)"."""
     old, new = (
         {name: found.get(name) for name in ("vatrack", "git_revision", "device")}
-        | dict(found.get("packages", {}))
+        | (packages if isinstance(packages := found.get("packages"), dict) else {})
         for found in (before, now)
     )
     return [
-        f"{name.replace('_', ' ')} ({value}, now {new.get(name)})"
+        f"{name.replace('_', ' ')} ({value}, now {new[name]})"
         for name, value in old.items()
-        if value != new.get(name)
+        if None not in (value, new.get(name)) and value != new[name]
     ]
 
 

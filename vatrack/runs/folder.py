@@ -177,19 +177,28 @@ class RunFolder:
         """Removes what an earlier training left, and what was made of it.
 
         Neither must be taken for this one's.
+
+        Raises:
+            InputError: a file stays where it is.
         """
         for path in (self.start_weights, self.ended):
             path.unlink(missing_ok=True)
         # Where no training has noted its environment, files of these names are somebody's own.
         for leftover in (*self._made, *(self._derived if self.environment.exists() else ())):
             _remove(leftover)
+            # A network file system keeps removed files that are open somewhere, as .nfs...
+            if kept := [path for path in leftover.rglob("[!.]*") if path.is_file()]:
+                raise InputError(
+                    f"{kept[0]}: cannot be removed, but is of an earlier training; remove "
+                    f"{leftover} and train again"
+                )
 
     def remove_half_written(self) -> None:
         """Removes what a killed training was writing when it ended."""
         for folder in (self.checkpoints, self.validations):
             for leftover in folder.glob(".epoch_*"):
                 if leftover.is_file():
-                    leftover.unlink()
+                    leftover.unlink(missing_ok=True)
 
     def complete(self) -> dict[str, Any] | None:
         """What a training wrote when it came to its end; None where none has.

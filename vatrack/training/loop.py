@@ -133,6 +133,27 @@ def train(
         return _train(run, annotations, images, folder, start_copy, group, stop, check)
 
 
+def find_complete(
+    run: RunConfig, annotations: Path, images: Path, out: Path
+) -> TrainingResult | None:
+    """The result of this very training, if it is complete and a workflow has removed training.json
+    to repeat it, which is written again. Nothing is computed, so that no job is needed.
+
+    Args:
+        run, annotations, images, out: see `train`.
+
+    Raises:
+        InputError: bad data.
+    """
+    folder = RunFolder(out)
+    alone = Processes(torch.device("cpu"))
+    run = with_data_classes(run, annotations, report=False)
+    dataset = _dataset(run, annotations, images)
+    identity = _identity(run, dataset, annotations / "valid", alone)
+    found = Recovery(folder, identity, run.training, alone, StopSignals("")).put_back()
+    return None if found is None else _result(folder, found, alone, repeated=True)
+
+
 def _train(
     run: RunConfig,
     annotations: Path,

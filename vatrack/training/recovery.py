@@ -64,8 +64,7 @@ class Recovery:
     def complete(self) -> dict[str, Any] | None:
         """The content of training.json, where this very training came to its end before.
 
-        Another training's result is put aside. Where a workflow has removed training.json, because
-        an input is newer for example, but this training's files are there, it is put back.
+        Another training's result is put aside.
 
         Raises:
             InputError: training.json is damaged.
@@ -77,13 +76,24 @@ class Recovery:
         if ended is not None and not same_training(ended.get("identity", {}), self.identity):
             self.folder.put_aside(ended.get("identity", {}), self.identity)
             earlier = None
-        elif earlier is None and ended is not None and self._is_whole(ended):
-            earlier = ended
-            self.folder.finish(earlier)
-        if earlier is not None:
+        elif earlier is None:
+            earlier = self.put_back()
+        else:
             self.folder.remove_state()  # where it was interrupted at the very end
             self._warn_of_validations(earlier["identity"])
         return self.group.gather(earlier)[0]
+
+    def put_back(self) -> dict[str, Any] | None:
+        """Writes training.json again where a workflow has removed it, because an input is newer
+        for example, but this very training is complete; returns its content."""
+        ended = self.folder.replaced()
+        if ended is None or not same_training(ended.get("identity", {}), self.identity):
+            return None
+        if not self._is_whole(ended):
+            return None
+        self.folder.finish(ended)
+        self._warn_of_validations(ended["identity"])
+        return ended
 
     def _is_whole(self, ended: Mapping[str, Any]) -> bool:
         """Whether all that this training left is there, and nobody has asked to repeat it."""

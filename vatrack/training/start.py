@@ -175,10 +175,11 @@ def alone_in(out: Path) -> Iterator[Callable[[], None]]:
             os.fsync(lock.fileno())  # other machines shall see it
 
             def check() -> None:
-                # Opened anew, so that a network file system asks its server.
+                # Opened anew, so that a network file system asks its server. What cannot be read
+                # (it was removed; some file systems let nobody read what is locked) names nobody.
                 found = own
-                with suppress(FileNotFoundError):
-                    found = path.read_text().strip()
+                with suppress(OSError):
+                    found = path.read_text(errors="replace").strip()
                 if found != own:
                     raise FolderLost(
                         f"{out}: another training has begun in this folder since ({found}), so "

@@ -73,7 +73,7 @@ def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
     path = folder / f"state_{known[-1][0] + 1 if known else 1:06d}.pt"
     write_file(path, {"format": FORMAT, **content})
     for _, old in known[: 1 - KEPT_STATES]:
-        old.unlink()
+        old.unlink(missing_ok=True)
     return path
 
 
@@ -106,7 +106,7 @@ def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """
     look_again(folder)  # another machine may have saved the last state
     for leftover in folder.glob(".state_*"):  # what a killed process was writing
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     damaged: list[tuple[Path, str]] = []
     for _, path in reversed(numbered(folder, NAME)):
         try:

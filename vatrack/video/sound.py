@@ -78,7 +78,7 @@ class SoundCopy:
                     return
                 self._parts = [*self._parts, (self._time_s, stamp_s)]
             begin_s, zero_s = self._parts[self._part]
-            time_s = stamp_s - zero_s + begin_s
+            time_s = round(stamp_s - zero_s + begin_s, 6)  # as those of frames
             if until_s is not None and time_s > until_s:
                 return
             self._next = None

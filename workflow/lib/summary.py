@@ -16,11 +16,11 @@ from vatrack.runs.select import read_selection
 def closing_summary(
     runs: Iterable[str], report: str, tables: str, rebuild: Mapping[str, str] | None = None
 ) -> str:
-    """What a run of the workflow made, in a few lines.
+    """What a run of the workflow made, in a few lines; empty: no results yet.
 
     Args:
         runs: folders of runs; one without metrics has no line.
-        report, tables: where these are.
+        report, tables: where these are, if they are there.
         rebuild: how to rebuild folders that Snakemake does not make again for results that are
             there, but that commands such as `vatrack track` read.
     """
@@ -29,11 +29,12 @@ def closing_summary(
     if lines:
         lines[1] += "   epoch"
         lines.append("")
-    lines += [f"{what}: {path}" for what, path in (("tables", tables), ("report", report))]
+    places = (("tables", tables), ("report", report))
+    lines += [f"{what}: {path}" for what, path in places if Path(path).exists()]
     lost = [
         f"{path}: no such folder; {how}"
         for path, how in (rebuild or {}).items()
-        if not Path(path).is_dir()
+        if lines and not Path(path).is_dir()
     ]
     return "\n".join([*lines, *([""] if lost else []), *lost])
 

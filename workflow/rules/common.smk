@@ -121,6 +121,11 @@ def start_weights(wildcards):
     return stopping(plan.start_weights, wildcards)
 
 
+def main_snakefile(wildcards, resources):
+    """Where the checkout lies is no reason to run again (see `plan.launch_options`)."""
+    return workflow.main_snakefile
+
+
 def is_made(file):
     # As Snakemake compares it: a relative path without detours, an absolute one as it is.
     path = file if os.path.isabs(file) else os.path.relpath(file)

@@ -129,6 +129,15 @@ def test_a_command_of_the_page_can_be_pasted(tmp_path: Path) -> None:
     assert f"<pre>snakemake --configfile '{root}/config.yaml'</pre>" in text
 
 
+def test_a_run_that_was_resumed_elsewhere_says_what_differed(tmp_path: Path) -> None:
+    root = results_folder(tmp_path, videos=1)
+    file = next(root.glob("runs/*/environment.json"))
+    earlier = [{"vatrack": "1.2.2", "device": None}, "no environment"]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"earlier": earlier}))
+    (found,) = collect(read_runs([str(file.parent)])[0])
+    assert found.environment["resumed after"] == "vatrack (1.2.2, now 1.2.3)"
+
+
 def test_leftovers_of_a_killed_run_are_no_cut_sheets(tmp_path: Path) -> None:
     root = results_folder(tmp_path / "mini", videos=1)
     (root / "cuts" / "sheets" / ".video_0.x1y2.jpg").write_bytes(b"")

@@ -213,8 +213,9 @@ def _environment(content: dict[str, Any]) -> dict[str, str]:
     """Name and version of everything, flat."""
     flat: dict[str, str] = {}
     for name, value in content.items():
-        if name == "earlier":  # of a training that was resumed elsewhere: what differed there
-            what = [", ".join(environment_changes(each, content)) for each in value]
+        if name == "earlier" and isinstance(value, list):  # what differed before it was resumed
+            starts = [each for each in value if isinstance(each, dict)]
+            what = (", ".join(environment_changes(each, content)) for each in starts)
             flat["resumed after"] = "; ".join(what)
         elif isinstance(value, dict):
             flat |= {str(key): str(own) for key, own in value.items()}
