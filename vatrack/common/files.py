@@ -23,6 +23,7 @@ from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import BROKEN_LINK, InputError
 from vatrack.common.locks import opened_folder
 from vatrack.common.paths import followed, real, refuse_special, same_file
+from vatrack.common.permissions import share
 
 NOT_A_FOLDER = "part of this path is a file or a broken link, not a folder; choose another path"
 
@@ -144,7 +145,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-            _share(temporary, 0o666)
+            share(temporary, 0o666)
             os.replace(temporary, path)
             # So that the name outlasts a power failure; some network file systems cannot do that.
             with opened_folder(path.parent) as folder, suppress(OSError):
@@ -162,7 +163,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
         try:
             yield temporary
-            _share(temporary, 0o777)
+            share(temporary, 0o777)
             replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -250,13 +251,6 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         ):
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
-
-
-def _share(path: Path, mode: int) -> None:
-    """Temporary names are made for the owner only; results are shared as the umask says."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(mode & ~umask)
 
 
 @contextmanager
