@@ -17,7 +17,7 @@ from vatrack.exchange.listing import Listing
 
 def free_ids(items: Sequence[Any]) -> range:
     """A negative track id for each item, for those that have none: no item names one of them."""
-    named = [item.get("track_id") for item in items if isinstance(item, Mapping)]
+    named: list[Any] = [item.get("track_id") for item in items if isinstance(item, Mapping)]
     lowest = min([0, *filter(is_whole, named)])
     return range(lowest - 1, lowest - 1 - len(items), -1)
 

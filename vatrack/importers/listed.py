@@ -159,8 +159,8 @@ def _add_images(
                     f"{path}: image {image['id']}: frame {first} of video {number} is listed "
                     f"twice; {FIX}"
                 )
-        name = number if item.get("name") is None else item["name"]
-        video = frames.video(str(name), source_id=number)
+        called = number if item.get("name") is None else item["name"]
+        video = frames.video(str(called), source_id=number)
         for position, (_, image) in enumerate(ordered):
             where = f"{path}: image {image['id']}"
             found[image["id"]] = _add(frames, video, position, image, where)
