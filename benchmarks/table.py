@@ -106,12 +106,42 @@ def switch_rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def busy_table(result: Mapping[str, Any] | None) -> str:
+    """What `benchmarks.busy` found, as Markdown."""
+    if result is None:
+        return "Not measured.\n"
+    machine = result["machine"]
+    about = (
+        f"Size {result['size']}, {result['threads']} threads, median of {result['rounds']} rounds, "
+        f"{machine['date']}; {machine['processor']}, {machine['cores']} cores. In brackets: times "
+        "as long as OpenMP's default without busy processes."
+    )
+    lines = textwrap.wrap(about, 100, break_on_hyphens=False)
+    return "\n".join([*lines, "", *busy_rows(result["rows"]), ""])
+
+
+def busy_rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Seconds of a step by number of busy processes, and what the limit gains."""
+    found: dict[int, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["busy"], {})[row["way"]] = row
+    lines = [
+        "| busy processes | default, s | limited, s | times as fast |",
+        "|---:|---:|---:|---:|",
+    ]
+    for busy, ways in found.items():
+        cells = [f"{row['seconds']:.2f} ({row['ratio']:.2f})" for row in ways.values()]
+        gain = ways["default"]["seconds"] / ways["limited"]["seconds"]
+        lines.append(f"| {busy} | {' | '.join(cells)} | {gain:.2f} |")
+    return lines
+
+
 def updated(page: str, folder: Path = RESULTS) -> str:
     """The page with the results of a folder in place of those between its marks."""
-    switches = folder / "switches.json"
-    page = _between(
-        page, "switches", switch_table(read_json(switches) if switches.exists() else None)
-    )
+    parts = (("busy", "busy processes", busy_table), ("switches", "switches", switch_table))
+    for name, title, shown in parts:
+        path = folder / f"{name}.json"
+        page = _between(page, title, shown(read_json(path) if path.exists() else None))
     return _between(page, "results", text(read_results(folder)))
 
 

@@ -217,6 +217,8 @@ class LogHandler(LogHandlerBase):
             return self._before + nothing + (self._results() if self._nothing else [])
         lines = stages.tick(now, in_place=True) + stages.rest()
         complete = sum(job.done for stage in stages.stages.values() for job in stage.jobs.values())
+        if not stages.stages and not (self._interrupted or self._ending):
+            return lines  # a message says why no job was started
         if stages.failed or self._interrupted or complete < sum(stages.planned.values()):
             interrupted = self._interrupted or (self._ending and not stages.failed)
             return lines + stages.stopped(now, self._log, interrupted=interrupted)
@@ -232,7 +234,7 @@ class LogHandler(LogHandlerBase):
         except Exception as error:  # Snakemake would swallow it, and with it all last lines
             reason = str(error) or type(error).__name__
             text = f"summary not available: {reason}"
-        return ["", text, ""]
+        return ["", text, ""] if text else []
 
 
 def _near(path: str) -> str:

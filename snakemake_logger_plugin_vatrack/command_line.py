@@ -17,7 +17,7 @@ CONFIG_FILE = re.compile(r"load_configfile|Config file (is not valid|must be giv
 # Of the operating system, with the first file that it names.
 OF_SYSTEM = re.compile(r"^(?:\w+: )?\[Errno (\d+)\] ([^:\n]+): '([^'\n]+)'", re.MULTILINE)
 # Of what Snakemake takes for one more config file.
-TARGET = "; if it is a target, give it before --configfile"
+IF_TARGET = "; if it is a target, give it before --configfile"
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -69,7 +69,7 @@ def _wrong_file(words: Sequence[str]) -> str | None:
         try:
             load_config(file)
         except InputError as error:
-            return f"error: --configfile {error}{TARGET if number else ''}"
+            return f"error: --configfile {error}{IF_TARGET if number else ''}"
     return None
 
 

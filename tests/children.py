@@ -1,10 +1,11 @@
-"""Processes that a test has started and left; those of the session's servers are not its own."""
+"""Processes that others have started, and those that a test has started and left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import pytest
 
@@ -20,5 +21,17 @@ def children_before() -> Iterator[None]:
 
 
 def left_processes() -> list[BaseProcess]:
-    """The living processes that this one has started since the test began."""
+    """The living processes that this one has started since the test began; the session's servers
+    are not among them."""
     return [child for child in active_children() if child not in _others]
+
+
+def children_of(process: BaseProcess) -> list[int]:
+    """The living children of a process that this one has started."""
+    number = process.pid
+    try:
+        return [
+            int(word) for word in Path(f"/proc/{number}/task/{number}/children").read_text().split()
+        ]
+    except OSError:
+        return []

@@ -62,7 +62,7 @@ SLOW = (
     "tests/cli/test_track.py::test_quiet_says_nothing_but_what_is_odd",
     "tests/cli/test_track.py::test_results_are_kept",
     "tests/common/test_allocator.py::test_freed_memory_is_used_again",
-    "tests/common/test_files.py::test_a_scratch_folder_of_a_killed_process_is_removed_by_the_next",
+    "tests/common/test_output_folders.py::test_a_scratch_folder_of_a_killed_process_is_removed_by_the_next",
     "tests/common/test_gpus.py::test_a_process_that_was_killed_holds_nothing",
     "tests/common/test_gpus.py::test_two_processes_that_claim_at_once_get_different_gpus",
     "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",

@@ -13,6 +13,7 @@ import typer
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import vatrack
 from vatrack.cli import app
@@ -20,6 +21,7 @@ from vatrack.cli import app
 ROOT = Path(__file__).parents[2]
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.DOTALL)
 CODE = re.compile(r"<code>[^<]+</code>")
+CONTRACT = re.compile(r"\bcontract ([1-6])\b")
 OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 WIDTH = 96  # of a line of code, in characters
 # Names of the public Python API, by heading.
@@ -52,10 +54,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_content(html: str, **_: Any) -> str:
-    """Formulas become MathML, which browsers show without a library; options stay in one piece."""
+def on_page_content(html: str, page: Page, **_: Any) -> str:
+    """Formulas become MathML, which browsers show without a library; options stay in one piece;
+    docstrings, which cannot have links, link to the contracts."""
+    if page.file.src_uri == "python.md":
+        html = CONTRACT.sub(_contract, html)
     html = CODE.sub(lambda found: OPTION.sub(r'<span class="option">\g<0></span>', found[0]), html)
     return FORMULA.sub(_mathml, html)
+
+
+def _contract(match: re.Match[str]) -> str:
+    text = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
+    (title,) = re.findall(rf"^## {match[1]}\. (.+)$", text, re.MULTILINE)
+    anchor = f"{match[1]}-{title.lower().replace(' ', '-')}"
+    return f'<a href="contracts.html#{anchor}">{match[0]}</a>'
 
 
 def _mathml(match: re.Match[str]) -> str:

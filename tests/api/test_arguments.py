@@ -47,6 +47,7 @@ def test_one_class_id_is_taken_as_well_as_several(squares: Predictor) -> None:
     one: Any = 2
     assert result.select(class_ids=one).class_ids.tolist() == [2]
     assert result.select(class_ids=np.array([2])).class_ids.tolist() == [2]
+    assert result.select(class_ids=np.array(2)).class_ids.tolist() == [2]
     assert len(result.select(class_ids=())) == 0
 
 
@@ -68,6 +69,16 @@ def test_numbers_of_any_kind_are_kept_as_plain_ones(squares: Predictor, tmp_path
     assert (written["score"], written["masks"]) == (0.5, True)
     assert written["rate"] == pytest.approx(29.97, abs=0.001)
     assert (tracked.frames, len(list((tracked.folder / "masks").iterdir()))) == (2, 4)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64, Fraction])
+def test_scores_of_any_kind_mean_the_same(squares: Predictor, kind: Any) -> None:
+    """Of a score that was rounded to single precision, 0.9, downwards."""
+    (result,) = squares.track([IMAGE], score=kind(0.9))
+    assert len(result) == len(result.select(kind(0.9))) == 1
+    lower = squares.with_score(kind(0.001))
+    assert lower.run.inference.tracker.init_score == pytest.approx(0.001)
+    assert type(lower.run).model_validate(lower.run.model_dump(mode="json")) == lower.run
 
 
 def test_outputs_may_begin_in_the_home_folder(
@@ -118,6 +129,12 @@ WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
     "checkpoint: is 1 (int)": lambda p, r, f: V.predict_files(p.run, 1, f, f, "p.jsonl"),
     "predictions: is [1] (list)": lambda p, r, f: V.export_predictions([1], f, "coco", "o.json"),
     "source: is [1] (list)": lambda p, r, f: V.import_predictions([1], f, "coco", "o.jsonl"),
+    "unknown mask type 'modal'; did you mean amodal": lambda p, r, f: V.export_predictions(
+        f, f, "coco", "o.json", "modal"
+    ),
+    "unknown mask type None; choose from amodal": lambda p, r, f: V.import_predictions(
+        f, f, "coco", "o.jsonl", None
+    ),
     "annotations: is 1 (int)": lambda p, r, f: V.train(p.run, 1, f, "run"),
     "the config: is 1 (int)": lambda p, r, f: V.load_config(1),
     "the config: is [] (list)": lambda p, r, f: V.load_run_config([]),

@@ -131,6 +131,15 @@ def test_choices(squares: Predictor) -> None:
     assert [result.time_s for result in chosen] == [0.2, 0.4]
 
 
+def test_capitals_of_a_class_count_where_nothing_else_differs(squares: Predictor) -> None:
+    squares.classes = {1: "Car", 2: "car", 3: "Bus"}
+    for number, name in squares.classes.items():
+        assert squares.class_ids(name) == {number}
+    assert squares.class_ids(["bus", "Car"]) == {1, 3}
+    with pytest.raises(InputError, match="class 'CAR' may be Car or car; choose one of them"):
+        squares.class_ids("CAR")
+
+
 def test_ids_are_unique_over_shots(squares: Predictor) -> None:
     black, white = (np.full((48, 64, 3), value, np.uint8) for value in (0, 255))
     images = [black] * 7 + [white] * 7 + [black] * 7

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import machine
+from benchmarks import busy, machine
 from benchmarks.__main__ import SUBJECTS, run
 from benchmarks.measure import Case, check, load
 from benchmarks.parity import margin_of
 from benchmarks.switches import AS_CONFIGURED, GPU_ONLY, METRICS, SWITCHES, measured, moves
-from benchmarks.table import PAGE, RESULTS, read_results, table, updated
+from benchmarks.table import PAGE, RESULTS, busy_rows, busy_table, read_results, table, updated
 from tests.conftest import TinyData
 from tests.server import SERVER
 from vatrack.config import ComputeConfig, RunConfig
@@ -79,6 +80,46 @@ def test_every_subject_has_a_result_that_says_where_it_comes_from() -> None:
 def test_the_page_shows_the_results() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert updated(page) == page, "run `python -m benchmarks --page`"
+
+
+def test_a_step_beside_busy_processes_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.busy.CONTEXT", SERVER)
+    monkeypatch.setattr("benchmarks.busy.BUSY", (0, 1))
+    rows = busy.measured("tiny", 1, threads=1)
+    assert [(row["busy"], row["way"]) for row in rows] == [
+        (count, way) for count in (0, 1) for way in busy.WAYS
+    ]
+    assert rows[0]["ratio"] == 1 and all(row["seconds"] > 0 for row in rows)
+    assert rows[3]["ratio"] == pytest.approx(rows[3]["seconds"] / rows[0]["seconds"])
+    found = busy.result("tiny", 1, rows)
+    assert json.loads(json.dumps(found)) == found
+    assert len(busy_rows(rows)) == 4 and busy_rows(rows)[3] in busy_table(found)
+
+
+@pytest.mark.parametrize("way", busy.WAYS)
+def test_each_way_starts_with_its_own_setting(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this process has in its environment, and keeps."""
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    started: list[dict[str, str]] = []
+
+    class Process:
+        def __init__(self, **_: Any) -> None: ...
+
+        def start(self) -> None:
+            started.append(
+                {name: os.environ[name] for name in busy.VARIABLES if name in os.environ}
+            )
+
+        def join(self, _: float) -> None: ...
+
+        def kill(self) -> None: ...
+
+    monkeypatch.setattr(busy.CONTEXT, "Process", Process)
+    with busy._steps(way, "tiny", 1):
+        pass
+    assert started == [busy.WAYS[way]]
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
 
 
 def test_moves_are_means_over_the_checkpoints_and_leave_out_what_is_undefined() -> None:

@@ -80,7 +80,7 @@ def test_values_are_in_capitals_and_flags_take_none(name: str) -> None:
     assert not re.search(r"<\w+", text), "the library's own way to show types"
     for param in getattr(dict(all_commands()).get(name), "params", ()):
         if not getattr(param, "is_flag", False):
-            assert re.fullmatch(r"[A-Z0-9=/_.\[\] ]+|\[[a-z0-9|-]+\]", param.metavar), param.name
+            assert re.fullmatch(r"[A-Z0-9=/_.\[\] ]+|\[[a-z0-9|:N-]+\]", param.metavar), param.name
         help_ = str(getattr(param, "help", ""))
         assert "file or folder." not in help_.lower(), "which of them, and what is in it?"
 
@@ -118,10 +118,14 @@ def test_version() -> None:
         ("predict --chekpoint x", "No such option: --chekpoint; did you mean --checkpoint?"),
         ("predict --ground-truht x", "--ground-truht; did you mean --ground-truth?"),
         ("predict --xyz", "No such option: --xyz"),
+        ("-v", "No such option: -v; did you mean --version?"),
+        ("track a -c b", "No such option: -c; did you mean --checkpoint"),
+        ("track a -out b", "No such option: -o; did you mean --out or "),
         ("train --method vatrak", "is not one of 'qdtrack', 'amodaltrack', 'vatrack', "
          "'vatrack-2bbox'; did you mean vatrack?"),
         ("train --backbone resnet5", "; did you mean resnet50?"),
         ("track a --checkpoint b --encoder x265", "; did you mean x264?"),
+        ("import-dataset a --from KINS", "'movi'; give coco-amodal"),
         ("import-dataset a --from coco", "; for plain COCO, rename `segmentation` to "
          "`visible_mask` and use coco-amodal (see docs/own-data.md)"),
         ("export-predictions a --to yt-vis", "; did you mean ytvis?"),

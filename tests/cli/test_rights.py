@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_full_disk import COMMANDS, inputs  # noqa: F401
 from tests.command import Command
 from vatrack.common.errors import InputError
-from vatrack.jobs.submit import JobCall
+from vatrack.jobs.call import JobCall
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if "processes" not in name])

@@ -166,6 +166,21 @@ def test_a_run_is_evaluated_as_its_config_says(
     assert yaml.safe_load(predicted.evaluation.read_text())["max_tracks"] == 9
 
 
+def test_predictions_of_an_earlier_choice_are_not_evaluated(
+    vatrack, predicted: RunFolder, truth: tuple[str, Path]
+) -> None:
+    """Neither whole nor in shards; the file alone may be evaluated elsewhere."""
+    write_json(predicted.selection, {"epoch": 3})
+    told = f"{predicted.path}: predictions.jsonl.gz is of epoch 2, but best.json chooses epoch 3; "
+    out = predicted.path / "m.json"
+    run, file = ("--run", predicted.path), ("--predictions", predicted.predictions)
+    shard = ("--shard", "1/2", "--out", out.with_suffix(".npz"))
+    for options in ((*run, "--out", out), (*run, *file, "--out", out), (*run, *file, *shard)):
+        code, _, errors = vatrack("evaluate", *truth, *options)
+        assert (code, told in errors, out.exists()) == (2, True, False)
+    assert vatrack("evaluate", *truth, *file, "--out", out)[0] == 0
+
+
 def test_a_run_among_results_needs_no_other_option(
     vatrack, inside: RunFolder, predicted: RunFolder, truth: tuple[str, Path], tmp_path: Path
 ) -> None:

@@ -97,6 +97,18 @@ def test_quiet_says_nothing_but_what_is_odd(track: Callable, tmp_path: Path) -> 
     assert (code, shown) == (0, "") and errors.count("upper 8 bits") == 1
 
 
+def test_images_without_quotes_around_their_pattern_are_told_to_be_single_videos(
+    track: Callable, tmp_path: Path
+) -> None:
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number))
+    code, _, errors = track("0.png", "1.png", "--no-overlay")
+    assert code == 0
+    assert "2 images given, and each is tracked as a video of its own; to track them" in errors
+    for one_video in ("0.png", "*.png"):
+        assert track(one_video, "--no-overlay", "--overwrite")[2] == ""
+
+
 def test_a_video_that_is_cut_off_is_kept_and_said(track: Callable, tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", 60, front=True)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])

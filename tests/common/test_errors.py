@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from vatrack.common.errors import ConfigError, advised, is_of_path, with_fix
+from vatrack.common.errors import PERMIT, ConfigError, advised, is_of_path, with_fix
 
 ROOT = Path(__file__).parents[2]
 ERRORS = {
-    "InputError", "ConfigError", "InvalidData", "FolderBusy", "TrainingDiverged", "PredictionError",
-    "JointFault",
+    "InputError", "ConfigError", "InvalidData", "FolderBusy", "FolderLost", "TrainingDiverged",
+    "PredictionError", "JointFault",
 }  # fmt: skip
 # What an advice, or a part of it, begins with; or it says what something must be.
 ORDERS = (
@@ -34,7 +34,7 @@ ADVICE = {
     "INDEX.give", "JOINT.give", "OFFICIAL.give", "STRUCTURE.give",
 }  # fmt: skip
 # Functions that end every message of theirs with advice.
-ADVISERS = {"meant()", "next_step()", "unknown()", "why_not()", "with_fix()"}
+ADVISERS = {"meant()", "next_step()", "outdated_step()", "unknown()", "why_not()", "with_fix()"}
 # Where messages are only passed on, or made of parts: the value that they end in.
 FORWARDED = {
     "vatrack/api/evaluate.py": {"problem"},
@@ -59,8 +59,8 @@ FORWARDED = {
     "vatrack/exchange/listing.py": {"hint"},
     "vatrack/exchange/masks.py": {"text", "problem()"},
     "vatrack/importers/writing.py": {"NEEDED['flag']"},
+    "vatrack/jobs/call.py": {"self.text"},
     "vatrack/jobs/slurm.py": {"problem"},
-    "vatrack/jobs/submit.py": {"self.text"},
     "vatrack/reporting/curves.py": {"str()"},
     "vatrack/reporting/layers.py": {"text"},
     "vatrack/runs/select.py": {"hint"},
@@ -74,7 +74,7 @@ FORWARDED = {
     "vatrack/validate/first_config.py": {r"'\n'.join()"},
     "vatrack/weights/openmmlab.py": {"_refusal()"},
     "vatrack/weights/tensors.py": {"_nothing()"},
-    "workflow/lib/plan.py": {"str()"},
+    "workflow/lib/data_plan.py": {"str()"},
 }
 
 
@@ -229,7 +229,8 @@ def test_what_the_system_says_has_a_fix() -> None:
         error = OSError(number, os.strerror(number), "x")
         assert with_fix(error) == f"{error}; {fix}"
     error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "x")
-    assert with_fix(error).startswith("x: permission denied; correct its permissions")
+    assert with_fix(error) == f"x: permission denied; {PERMIT}"
+    assert with_fix(PermissionError(13, "Permission denied"), "x") == with_fix(error)
     assert is_of_path(error)
     assert not is_of_path(OSError(errno.ENOSPC, "full")) and not is_of_path(OSError("no number"))
     error = OSError(errno.ELOOP, os.strerror(errno.ELOOP), "x")

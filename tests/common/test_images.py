@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import struct
@@ -28,7 +29,7 @@ from tests.common.image_files import (
     run_lengths,
 )
 from vatrack.common import image_headers
-from vatrack.common.errors import InputError
+from vatrack.common.errors import PERMIT, InputError
 from vatrack.common.image_headers import BadImage, Header, read_header
 from vatrack.common.images import check_image, read_image
 
@@ -149,6 +150,22 @@ def test_bad_images(tmp_path: Path, name: str, content: bytes | None, message: s
         read_image(tmp_path / name)
 
 
+def test_what_libpng_says_without_the_name_of_the_file_is_not_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, whole = tmp_path / "a.png", png(SAMPLES, COLOUR, more=chunk(b"tIME", b"no time"))
+    path.write_bytes(whole)
+    assert np.array_equal(read_image(path), SAMPLES[..., ::-1])
+    damaged = bytearray(whole)
+    damaged[whole.index(b"IDAT") + 50] ^= 255
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"a\.png: cannot be decoded; unpack or copy it again$"):
+        read_image(path)
+    ctypes.CDLL(None).perror(b"C")
+    (line,) = capfd.readouterr().err.splitlines()  # what others say is shown
+    assert line.startswith("C: ")
+
+
 def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, frame: np.ndarray) -> None:
     """With an orientation, in grey, progressive, and with data behind the end."""
     path = tmp_path / "a.jpg"
@@ -254,7 +271,7 @@ def test_a_folder_without_permission_is_told(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, asked, refuse)
-    with pytest.raises(BadImage, match=r"cannot be read \(Permission denied\); correct its perm"):
+    with pytest.raises(BadImage, match=rf"png: permission denied; {PERMIT}$"):
         read_image(tmp_path / "closed" / "000001.png")
 
 

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
 from vatrack.common import mask_forms, rle
+from vatrack.common.bitmaps import draw
 
 
 def encode(bitmap: np.ndarray) -> bytes:
@@ -36,9 +38,27 @@ def test_a_rectangle_is_the_box_cut_off_at_the_border(
 ) -> None:
     x, y, width, height = box
     rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
-    inside = (rows >= round(y)) & (rows < round(y + height))
-    bitmap = inside & (columns >= round(x)) & (columns < round(x + width))
+    left, right, top, bottom = (math.floor(edge + 0.5) for edge in (x, x + width, y, y + height))
+    inside = (rows >= top) & (rows < bottom)
+    bitmap = inside & (columns >= left) & (columns < right)
     assert mask_forms.rectangle(box, size) == (encode(bitmap) if bitmap.any() else None)
+
+
+EIGHTHS = st.integers(0, 40).map(lambda number: number / 8)
+
+
+@given(st.tuples(*[EIGHTHS] * 4), st.integers(0, 9), st.integers(0, 9))
+def test_a_rectangle_keeps_its_size_when_it_is_moved_by_whole_pixels(
+    box: tuple[float, float, float, float], right: int, down: int
+) -> None:
+    x, y, width, height = box
+    moved = mask_forms.rectangle((x + right, y + down, width, height), (20, 20))
+    here = mask_forms.rectangle(box, (20, 20))
+    if here is None or moved is None:
+        assert here == moved
+        return
+    bitmaps = draw([here, moved], (20, 20))
+    assert np.array_equal(np.roll(bitmaps[0], (down, right), (0, 1)), bitmaps[1])
 
 
 def test_measure_reads_long_runs_and_many_masks(monkeypatch: pytest.MonkeyPatch) -> None:

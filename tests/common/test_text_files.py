@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import PERMIT, InputError
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import check_source, nearest_existing, no_such, read_text
 from vatrack.common.value_files import parse_yaml, read_json, read_yaml
@@ -189,6 +189,24 @@ def test_a_folder_is_no_missing_file_nor_the_other_way_round(tmp_path: Path) -> 
         check_source(file / "metrics.jsonl")
 
 
+def test_what_is_written_otherwise_is_named(tmp_path: Path) -> None:
+    run = tmp_path / "results" / "runs" / "vatrack__e6"
+    run.mkdir(parents=True)
+    config = run / "config.yaml"
+    config.touch()
+    for wrong in (
+        run.parent / "VATrack_e6" / "config.yaml",
+        tmp_path / "Results" / "Runs" / "vatrack-e6" / "Config.YAML",
+        run / "config",
+        Path(f"'{config}'"),
+        Path(str(config).replace("/", "\\")),
+    ):
+        assert no_such(wrong, "file") == f"no such file (did you mean {config}?)"
+    for other in (run / "config.yml", run.parent / "vatrack__e7", config / "config.yaml"):
+        assert no_such(other, "file") == "no such file"
+    assert no_such(run / "Config.yaml", "frame") == "no such frame"  # there may be thousands
+
+
 @pytest.mark.parametrize("text", ["", " \n"])
 def test_an_empty_json_file_is_not_called_damaged(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.json"
@@ -259,7 +277,8 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(
         (LAUGHS, "its aliases expand to more than 100000 values"),
         ("a: 1\n---\nb: 2", "another document"),
         ("a: 1\nb: \x07", "at line 2 .*#x0007"),
-        ("\tx: 1", "at line 1, column 1"),
+        ("\tx: 1", "at line 1, column 1 .*; use spaces instead of the tab"),
+        ("a:\n  b:1\n  c: 2", "at line 3, column 4 .*; .* put a space behind each colon"),
     ],
 )
 def test_yaml_that_cannot_be_read(text: str, message: str) -> None:
@@ -304,4 +323,4 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
             patch.setattr(Path, name, forbidden)
             with pytest.raises(InputError) as refused:
                 read(path)
-        assert str(refused.value).startswith(f"{path}: cannot be read (permission denied); correct")
+        assert str(refused.value) == f"{path}: permission denied; {PERMIT}"

@@ -46,6 +46,11 @@ from vatrack.config.reading import config_name
             "'resnext101_64x4d'; did you mean resnet50?",
         ),
         ({"dataset": {"classes": "sailvoss"}}, "'sailvos' or 'data'; did you mean sailvos?"),
+        (
+            {"training": {"epochs:6": None}},
+            "training.epochs:6: unknown key; put a space behind the colon: epochs: 6",
+        ),
+        ({"seed:1": None, "results": "x"}, "seed:1: unknown key; put a space behind the colon"),
     ],
 )
 def test_what_was_meant_is_said(values: dict[str, Any], line: str) -> None:

@@ -40,6 +40,17 @@ from vatrack.config.reading import parse_config
         ("training.epochs=0", "training.epochs: 0 must be at least 1"),
         ("inference.nms_iou=high", "inference.nms_iou: 'high' is not a number; give one"),
         ("dataset.name=3", "dataset.name: 3 is not text; put it in quotes"),
+        ("training=", "training: null (~ or nothing) is not a mapping of keys; give keys with"),
+        ("results=~", "results: null (~ or nothing) is not a path; give one"),
+        ("dataset.name=a b", "dataset.name: 'a b' cannot be the name of a folder; use ASCII"),
+        (
+            "dataset.archives=[{path: a, sha256: x}]",
+            "dataset.archives.0.sha256: 'x' is not a SHA-256; give its 64 digits",
+        ),
+        (
+            "dataset.clips.structure=Detect",
+            "dataset.clips.structure: 'Detect' is not a clip dictionary; write detect in small",
+        ),
         ("compute=5", "compute: 5 is not a mapping of keys; give keys with values below it"),
     ],
 )

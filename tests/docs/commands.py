@@ -106,7 +106,11 @@ DATA_RUNS = (
     "--processes 8",
     "vatrack cuts compare A B",
     "vatrack import-dataset --from coco-amodal update_train_2020.json "
-    "--images training/image_2 --out kins_train.json",
+    "--images kitti/training/image_2 --relative-to kitti --out kins_train.json",
+    "vatrack import-dataset --from coco-amodal update_test_2020.json "
+    "--images kitti/testing/image_2 --relative-to kitti --out kins_valid.json",
+    "vatrack init-config --train kins_train.json --valid kins_valid.json --images kitti "
+    "--out kins.yaml",
     "vatrack import-dataset --from cocoa COCO_amodal_val2014.json --images val2014 "
     "--out cocoa.json",
     "vatrack import-dataset --from ytvis annotations_train.json --images train --out ovis.json",

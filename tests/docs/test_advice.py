@@ -99,6 +99,17 @@ def test_every_advised_command_of_ours_exists() -> None:
     assert wrong == []
 
 
+def test_commands_in_comments_of_configs_have_known_options() -> None:
+    files = sorted((ROOT / "config").glob("*.yaml"))
+    found = [
+        (file.name, command, problem(command))
+        for file in files
+        for command in re.findall(r"^# +(vatrack .*)$", file.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(found) >= 4
+    assert [each for each in found if each[2]] == []
+
+
 def parses(command: str) -> None:
     """Parses a whole command, ours or one of Snakemake, as a shell hands it over.
 

@@ -36,7 +36,7 @@ def test_commands_on_data_run_as_documented(
                 if option == "--out":
                     assert Path(value).exists(), command
     assert json.loads(Path("train.json").read_text())["annotations"]
-    for name in ("kins_train", "cocoa", "ovis", "asd_train", "mots", "tao", "movi"):
+    for name in ("kins_train", "kins_valid", "cocoa", "ovis", "asd_train", "mots", "tao", "movi"):
         assert json.loads(Path(f"{name}.json").read_text())["annotations"], name
 
 
@@ -70,8 +70,10 @@ def other_datasets(folder: Path) -> None:
         return found
 
     mask = {"size": [4, 6], "counts": [9, 2, 2, 2, 9]}
-    kins = case("training/image_2")
-    kins.write(coco(kins, {"segmentation": mask, "visible_mask": mask}), "update_train_2020.json")
+    for name, images in (("train", "training"), ("test", "testing")):
+        kins = case(f"kitti/{images}/image_2")
+        document = coco(kins, {"segmentation": mask, "visible_mask": mask})
+        kins.write(document, f"update_{name}_2020.json")
     val = case("val2014")
     val.write(cocoa(val), "COCO_amodal_val2014.json")
     ovis = case("train")

@@ -113,6 +113,19 @@ def test_citations_in_pages_are_links(page: Path) -> None:
     assert list(citations(text)) == []
 
 
+# Files and folders of the repository, between backticks.
+PLACE = re.compile(
+    r"`((?:benchmarks|config|docs|envs|profiles|tests|vatrack|workflow)/[\w./-]*\w/?)`"
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_place_in_the_repository_exists(page: Path) -> None:
+    named = PLACE.findall(page.read_text(encoding="utf-8"))
+    below = (ROOT, ROOT / "workflow")  # whose own folders its row of architecture.md lists
+    assert [name for name in named if not any((root / name).exists() for root in below)] == []
+
+
 def test_what_a_citation_is() -> None:
     text = "spec 4.2 to 4.5, Quirks E2, E10; see contract\n    # 4. (spec 6 and 8.6) spec I11"
     assert list(citations(text)) == [

@@ -121,6 +121,10 @@ def test_generated_pages_have_their_content(site: Path) -> None:
     assert 'id="vatrack.api.load.load"' in text["python"] and "Raises" in text["python"]
     examples = re.findall('<details class="example".*?</details>', text["python"], re.DOTALL)
     assert examples and all("<pre" in example for example in examples)  # code, in its lines
+    linked = set(re.findall(r'<a href="(contracts\.html#[^"]+)">contract \d</a>', text["python"]))
+    assert "contracts.html#2-predictions" in linked
+    contracts = (site / "contracts.html").read_text(encoding="utf-8")
+    assert all(f'id="{link.partition("#")[2]}"' in contracts for link in linked)
     assert text["metrics"].count("<math") > 8 and "\\frac" not in text["metrics"]
     assert "vatrack.load(CHECKPOINT)" in re.sub(r"<[^>]+>", "", text["tutorial"])
 

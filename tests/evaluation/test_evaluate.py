@@ -258,6 +258,8 @@ def test_the_table_for_a_terminal_has_every_row() -> None:
     old = {key: value for key, value in metrics.items() if "AR" not in key and "IoU" not in key}
     assert not re.search("AR1|IoU|hidden", format_metrics(old))
     assert format_metrics(without).splitlines()[-1].split()[4] == "-"
+    near_zero = format_metrics({"track/amodal/HOTA": 1.0, "track/amodal/MOTA": -0.01})
+    assert "0.0" in near_zero and "-0.0" not in near_zero
 
 
 def test_given_video_ground_truth_is_what_counts() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.evaluation.shards import ten_videos, write
+from tests.evaluation.shards import given_tracks, ten_videos, write
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import FileSet
 
@@ -42,3 +43,13 @@ def test_the_ground_truth_that_is_noted_is_the_one_that_was_evaluated(
     with pytest.raises(InputError, match=r"plain\.json: changed while it was being read"):
         evaluate_inputs(plain, out, noted=True)
     assert not out.exists()
+
+
+def test_the_limit_is_noted_where_tracks_of_a_mask_type_are_derived(tmp_path: Path) -> None:
+    joint, predictions = ten_videos()
+    inputs, given = write(tmp_path, joint, predictions), given_tracks(tmp_path, joint)
+    amodal: dict[MaskType, Path | None] = {"amodal": given["amodal"]}
+    for video, limit in ((amodal, {"video_max_occlusion"}), (given, set())):
+        own = replace(inputs, video=video)
+        noted = evaluate_inputs(own, tmp_path / "m.json", noted=True).settings["ground_truth"]
+        assert noted.keys() == {"joint", *video} | limit

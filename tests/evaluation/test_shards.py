@@ -248,6 +248,9 @@ def test_the_commands(vatrack: Command, tmp_path: Path) -> None:
     folder.mkdir()
     run = Config(mlflow=MlflowConfig(enabled=False)).for_run(Method.VATRACK, Backbone.RESNET18)
     (folder / "config.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
+    made_from = {"sha256": "a1", "checkpoint": {"epoch": 2, "sha256": "b2"}}
+    notes = {"predictions": inputs.predictions.name, **made_from}
+    inputs.predictions.with_name("inference.yaml").write_text(yaml.safe_dump(notes))
     options = ["--ground-truth", inputs.ground_truth, "--predictions", inputs.predictions]
     options += ["--set", "evaluation.max_tracks=4"]
     code, whole, _ = vatrack("evaluate", *options, "--out", tmp_path / "metrics.json")
@@ -272,6 +275,7 @@ def test_the_commands(vatrack: Command, tmp_path: Path) -> None:
     assert yaml.safe_load(noted) == {
         **EvaluationConfig(max_tracks=4).model_dump(),
         "ground_truth": {"joint": digest, "video_max_occlusion": 0.75},
+        "predictions": made_from,
     }
     (folder / "evaluation.yaml").unlink()
     plain = tmp_path / "plain.json"

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from tests.evaluation.scenes import detection, document, rectangle
+from tests.evaluation.scenes import detection, document, rectangle, rle
 from tests.exchange.exchanged import load, overlapping, write
 from vatrack.common.errors import InputError
 from vatrack.exchange import export_predictions, import_predictions
@@ -33,6 +35,7 @@ NO_MOTCHALLENGE = "line 1: not a line of MOTChallenge; write `frame, id, left"
         ("ytvis", {"a": 1}, "not a list of tracks"),
         ("ytvis", [TRACK], "has 1 segmentation, but its video 'clip__1' has 2 frames"),
         ("ytvis", [TRACK | {"video_id": 9}], "video_id 9 is not in"),
+        ("ytvis", [TRACK | {"video_id": True}], "video_id True is not in"),
         ("mots", "0 1001 1 120 160", NO_MOTS),
         ("mots", "5 1001 1 120 160 0", r"line 1: frame 5 \(counted from 0\) is not one of the 2"),
         ("mots", "0 1001 1 12 16 0", r"line 1: its mask has size \[12, 16\]"),
@@ -138,3 +141,30 @@ def test_detections_without_a_track_are_not_joined(tmp_path: Path) -> None:
         (tmp_path / "r.json").write_text(json.dumps([items[0], items[1] | ids]))
         import_predictions(tmp_path / "r.json", truth, "ytvis", back)
         assert [item["track_id"] for item in load(back)] == wanted
+
+
+@pytest.mark.parametrize("form", ["coco", "ytvis"])
+@given(named=st.lists(st.none() | st.integers(-6, 6), min_size=1, max_size=6))
+def test_what_has_no_track_id_gets_one_that_no_other_has(
+    form: Any, named: list[int | None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("ids")
+    truth = folder / "truth.json"
+    truth.write_text(json.dumps(document([len(named)])))
+    mask = rle(rectangle(0, 0, 9, 9))
+    items = []
+    for frame, track in enumerate(named):
+        item: dict[str, Any] = {"category_id": 1, "score": 0.5}
+        if form == "coco":
+            item |= {"image_id": frame + 1, "segmentation": mask}
+        else:
+            masks = [mask if place == frame else None for place in range(len(named))]
+            item |= {"video_id": 1, "segmentations": masks}
+        items.append(item if track is None else {**item, "track_id": track})
+    (folder / "theirs.json").write_text(json.dumps(items))
+    import_predictions(folder / "theirs.json", truth, form, folder / "o.jsonl")
+    tracks = [item["track_id"] for item in load(folder / "o.jsonl")]
+    pairs = list(zip(tracks, named, strict=True))
+    assert all(track == name for track, name in pairs if name is not None)
+    own = [track for track, name in pairs if name is None]
+    assert len(set(own)) == len(own) and not set(own) & set(named)

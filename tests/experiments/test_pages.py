@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote
 import pytest
 
 from tests.experiments.experiments import Store, config, free_port, make_run
-from tests.waiting import wait_until
+from tests.waiting import alive, wait_until
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.config import Method
@@ -28,6 +28,7 @@ from vatrack.experiments.content import run_name
 from vatrack.experiments.identity import begin
 from vatrack.experiments.pages import HOST, PREFIX, check_server, links
 from vatrack.experiments.store import SENT, sync
+from vatrack.jobs.local import descendants
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
@@ -127,6 +128,13 @@ def test_the_description_has_the_main_metrics(results: Path, store: Store, folde
     ]
     assert "vatrack with resnet18, seed 0, on mini" in last
     assert f"tags.comparison = '{store.tags(run_id)['comparison']}'" in last
+
+
+def test_the_description_says_that_metrics_are_of_an_earlier_choice(tmp_path: Path) -> None:
+    finish(tmp_path)
+    (tmp_path / "evaluation.yaml").write_text("predictions: {checkpoint: {epoch: 2}}")
+    text = content.description(tmp_path, config(tmp_path), {})
+    assert "- outdated: metrics.json is of epoch 2, but best.json chooses epoch 3\n" in text
 
 
 def test_what_somebody_wrote_in_mlflow_is_kept(results: Path, store: Store, folder: Path) -> None:
@@ -243,14 +251,22 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
         links("http://127.0.0.1:9", "http://127.0.0.1:9")
 
 
+def server_of(command: int) -> int | None:
+    """MLflow's process, once it is there."""
+    words = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(command)}
+    return next((pid for pid, file in words.items() if b"mlflow\0ui" in file.read_bytes()), None)
+
+
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 
 
+@pytest.mark.parametrize("early", [False, True])
 def test_the_links_then_the_server_without_telemetry_until_ctrl_c(
-    results: Path, folder: Path, tmp_path: Path
+    results: Path, folder: Path, tmp_path: Path, early: bool
 ) -> None:
+    """Also while the server is only starting."""
     sync(make_run(folder, config(results), lines=1))
     port, quiet = free_port(), ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
     words = ["mlflow-ui", "--results", str(results), "--port", str(port)]
@@ -263,20 +279,29 @@ def test_the_links_then_the_server_without_telemetry_until_ctrl_c(
             start_new_session=True,
         )
     try:
-        wait_until(lambda: answers(port) or command.poll() is not None)
+        server = wait_until(lambda: server_of(command.pid))
         assert f"@vatrack mlflow-ui {port}\n" in Path("/proc/net/unix").read_text()
+        if early:
+            os.killpg(command.pid, signal.SIGINT)
+            assert command.wait(30) == 0
+            assert "Traceback" not in (tmp_path / "said").read_text()
+            assert not alive(server) and not answers(port)
+            return
+        wait_until(lambda: answers(port) or command.poll() is not None)
         first, *found = (tmp_path / "said").read_text().splitlines()
         assert first.endswith("Ctrl-C stops it); then open:"), "the links come last"
         assert re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/\d+/runs\?", "\n".join(found))
-        environment = Path(f"/proc/{command.pid}/environ").read_text().split("\0")
+        environment = Path(f"/proc/{server}/environ").read_text().split("\0")
         assert {"MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"} <= set(environment)
         with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=60) as answer:
             assert answer.read() == b"OK"
         noise = r"GET|Registry store URI|DeprecationWarning"
         assert not re.search(noise, (tmp_path / "said").read_text()), "the links stay in view"
-        os.killpg(command.pid, signal.SIGINT)  # as a terminal does
-        command.wait(30)
+        for _ in range(2):  # as a terminal does; the second one while the server ends
+            os.killpg(command.pid, signal.SIGINT)
+        assert command.wait(30) == 0
+        assert "Traceback" not in (tmp_path / "said").read_text()
         wait_until(lambda: not answers(port))
     finally:
-        if command.poll() is None:
-            os.killpg(command.pid, signal.SIGKILL)
+        for each in (*descendants(command.pid), command.pid) if command.poll() is None else ():
+            os.kill(each, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,13 @@ def test_ytvis_has_visible_masks_in_the_order_of_its_names(case: Case) -> None:
     assert "has no amodal masks and occlusion rates" in str(result)
 
 
+def test_a_name_or_length_of_null_counts_as_missing(case: Case) -> None:
+    document = ytvis(case)
+    document["videos"][0] |= {"name": None, "length": None}
+    case.take("ytvis", case.write(document))
+    assert [video["name"] for video in case.document["videos"]] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -65,6 +73,12 @@ def test_ytvis_has_visible_masks_in_the_order_of_its_names(case: Case) -> None:
             "`segmentations` is 2 items; must be a list of 3",
         ),
         (lambda d: d["annotations"][0].update(video_id=2), "video_id 2 is not in the list"),
+        (
+            lambda d: d["annotations"].append(
+                {**d["annotations"][0], "segmentations": [None, VISIBLE, None]}
+            ),
+            "annotation 31 is listed twice in video 1",
+        ),
     ],
 )
 def test_wrong_ytvis_files_are_named(case: Case, change: Any, message: str) -> None:
@@ -87,6 +101,30 @@ def test_amodal_synth_drive(case: Case, camera_level: bool) -> None:
     assert car["video_id"] != other["video_id"]
     assert result.counts.tracks == 4
     assert "skipped 2 objects of other than the 10 classes: 0" in str(result)
+
+
+@pytest.mark.parametrize("given", [{}, {"occlusion_mask": []}])
+def test_an_occluded_object_without_hidden_part_has_the_visible_one_of_the_map(
+    case: Case, given: dict[str, Any]
+) -> None:
+    root = synth_drive(case)
+    (path,) = root.rglob("*.json")
+    document = json.loads(path.read_text())
+    del document["7"]["occlusion_mask"]
+    document["7"] |= given
+    path.write_text(json.dumps(document))
+    case.take("amodal-synth-drive", root)
+    car, _ = case.document["annotations"]
+    assert (car["amodal_mask"], car["visible_mask"]) == (AMODAL, VISIBLE)
+    assert car["occlude_rate"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("key", ["9" * 5000, "009", "+9", "x"])
+def test_an_id_of_amodal_synth_drive_that_is_none_is_named(case: Case, key: str) -> None:
+    root = synth_drive(case)
+    (path,) = root.rglob("*.json")
+    path.write_text(path.read_text().replace('"9":', f'"{key}":'))
+    assert f"instance {key:.80}: not an integer id" in case.refused("amodal-synth-drive", root)
 
 
 def test_a_known_wrong_label_is_corrected(case: Case) -> None:

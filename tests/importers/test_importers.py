@@ -24,6 +24,7 @@ from tests.importers.made import (
 )
 from vatrack.cli import app
 from vatrack.common.errors import InputError
+from vatrack.importers import import_dataset
 
 BOTH = [
     pytest.param({"segmentation": POLYGON, "inmodal_seg": VISIBLE, "iscrowd": 0}, id="KINS old"),
@@ -87,18 +88,35 @@ def test_absent_visible_mask_means_that_nothing_is_hidden(case: Case, absent: An
     assert case.only()["occlude_rate"] == 0
 
 
+def test_an_empty_visible_polygon_means_hidden_where_its_area_says_so(case: Case) -> None:
+    empty = {"a_segm": POLYGON, "i_segm": []}
+    objects = (
+        empty | {"i_segm": [[]]},
+        empty | {"i_area": 0},
+        empty | {"i_area": 4, "invisible_mask": HIDDEN},
+    )
+    result = case.take("coco-amodal", case.write(coco(case, *objects)))
+    rates = [item["occlude_rate"] for item in case.document["annotations"]]
+    assert rates == pytest.approx([0, 1, 1 / 3])
+    assert "1 object with an empty list as visible mask and no area of it counted" in str(result)
+    assert "1 object completely hidden" in str(result)
+
+
 def test_objects_without_pixels_are_left_out_and_hidden_ones_kept(case: Case) -> None:
     document = coco(
         case,
         {"segmentation": EMPTY, "visible_mask": EMPTY},
         {"segmentation": AMODAL, "visible_mask": EMPTY},
         {"segmentation": None},
+        {"visible_mask": None, "occluded_mask": AMODAL},
     )
     result = case.take("coco-amodal", case.write(document))
-    assert case.only()["occlude_rate"] == 1
-    assert case.only()["id"] == 0
+    items = case.document["annotations"]
+    assert [item["occlude_rate"] for item in items] == [1, 1]
+    assert [item["id"] for item in items] == [0, 1]
+    assert [counts(item["amodal_mask"]) for item in items] == [counts(AMODAL)] * 2
     assert "skipped 2 objects without a pixel in the image" in str(result)
-    assert "1 object completely hidden" in str(result)
+    assert "2 objects completely hidden" in str(result)
 
 
 def test_visible_pixels_outside_the_amodal_mask_are_united_and_counted(case: Case) -> None:
@@ -142,14 +160,15 @@ def test_trcuk_is_a_truck(case: Case) -> None:
 
 def test_images_of_videos_are_ordered_by_frame(case: Case) -> None:
     document = coco(case, {"segmentation": AMODAL, "track_id": 90})
-    document["videos"] = [{"id": 5, "name": "v"}]
+    document["videos"] = [{"id": 5, "name": None}]
     document["images"][0] |= {"video_id": 5, "frame_id": 20}
-    earlier = {"id": 8, "file_name": case.image("z.png"), "video_id": 5, "frame_id": 10}
+    earlier = {"id": 8, "file_name": case.image("z.png"), "frame_id": None, "frame_index": 10}
     document["images"].append({**document["images"][0], **earlier})
     document["annotations"].append({**document["annotations"][0], "id": 9, "image_id": 8})
     case.take("coco-amodal", case.write(document))
     assert [item["file_name"] for item in case.document["images"]] == ["z.png", "a.png"]
     assert [item["frame_id"] for item in case.document["images"]] == [0, 1]
+    assert [item["name"] for item in case.document["videos"]] == ["5"]
     assert [item["instance_id"] for item in case.document["annotations"]] == [1, 1]
 
 
@@ -296,3 +315,23 @@ def test_images_that_are_missing_are_told_from_those_that_cannot_be_read(case: C
     case.out.unlink()
     del document["images"][0]
     assert "dir.png: is a folder" in case.refused("coco-amodal", case.write(document))
+
+
+def test_the_names_begin_in_a_folder_above_the_images(case: Case) -> None:
+    """So that the images of both subsets, which may have equal names, have one folder."""
+    source = case.write(coco(case, {"segmentation": AMODAL}))
+    link = case.folder / "link"
+    link.symlink_to(case.images)
+    for images, folder, name in (
+        (case.images, None, "a.png"),
+        (case.images, case.images, "a.png"),
+        (case.images, case.folder, "images/a.png"),
+        (link, case.folder, "link/a.png"),
+    ):
+        import_dataset("coco-amodal", [source], images, case.out, folder)
+        (image,) = json.loads(case.out.read_text())["images"]
+        assert image["file_name"] == name
+    case.out.unlink()
+    with pytest.raises(InputError, match=r"images: is not in .*other; give a folder that contains"):
+        import_dataset("coco-amodal", [source], case.images, case.out, case.folder / "other")
+    assert not case.out.exists()

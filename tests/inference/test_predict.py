@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -122,9 +123,13 @@ def test_failure_leaves_no_file(
 def test_the_settings_lie_beside_the_predictions(
     predictions: Path, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
 ) -> None:
-    run, _ = tiny_run
+    run, folder = tiny_run
     found = read_yaml(predictions.with_name("inference.yaml"))
     assert found["predictions"] == predictions.name
+    assert found["sha256"] == hashlib.sha256(gzip.decompress(predictions.read_bytes())).hexdigest()
+    checkpoint = folder / "checkpoints" / "epoch_02.pt"
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert found["checkpoint"] == {"epoch": 2, "sha256": digest}
     assert InferenceConfig.model_validate(found["inference"]) == run.inference
     assert InputConfig.model_validate(found["input"]) == run.input
     clips = list(AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clip_names.values())

@@ -174,14 +174,13 @@ def test_what_does_not_belong_together(
 
 @pytest.mark.parametrize("field", ["image_id", "file_name"])
 def test_the_frames_count_not_only_the_ids_of_their_clips(field: str, tmp_path: Path) -> None:
-    checkpoint, frame = tmp_path / "best.pt", Frame(7, 1, 0, "clip/0.png", 96, 64)
-    checkpoint.touch()
+    frame, settings = Frame(7, 1, 0, "clip/0.png", 96, 64), {"checkpoint": {"sha256": "a1"}}
     changes: dict[str, Any] = {"image_id": 8, "file_name": "clip/1.png"}
     clips = [[[frame]], [[replace(frame, **{field: changes[field]})]]]
     shards = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
     for number, (path, own) in enumerate(zip(shards, clips, strict=True), 1):
         path.touch()
-        write_record(path, Shard(number, 2), checkpoint, own, own, [1], 0, {})
+        write_record(path, Shard(number, 2), own, own, [1], 0, settings)
     with pytest.raises(InputError, match=r"2\.jsonl.*of other clips than"):
         merge_shards(shards, tmp_path / "run" / "p.jsonl")
 

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.errors import ConfigError, FolderLost, InputError
 
 
 def report(word: str) -> str:
@@ -25,6 +25,14 @@ def bad_input() -> str:
 def fill_the_disk(path: Path) -> str:
     print("training")
     raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+def lose_a_frame(path: Path) -> str:
+    return path.read_text()
+
+
+def lose_the_folder() -> str:
+    raise FolderLost("run: another training has begun")
 
 
 def bad_setting() -> str:

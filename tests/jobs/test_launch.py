@@ -49,14 +49,21 @@ def test_bad_input_arrives_as_bad_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cluster", ["local", "debug"])
-def test_a_full_disk_arrives_without_a_traceback(tmp_path: Path, cluster: str) -> None:
-    shown = io.StringIO()
+@pytest.mark.parametrize("kind", ["fill_the_disk", "lose_a_frame"])
+def test_an_error_of_the_system_has_its_traceback_in_the_log_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str, cluster: str
+) -> None:
+    shown, path = io.StringIO(), tmp_path / "a.pt"
     launcher = LauncherConfig(cluster=cluster)
-    with pytest.raises(OSError, match="No space left on device") as caught:
-        run_in_job(jobs.fill_the_disk, (tmp_path / "a.pt",), launcher, tmp_path, stream=shown)
-    assert caught.value.errno == errno.ENOSPC, "the command line knows the fix"
-    assert caught.value.filename == str(tmp_path / "a.pt")
-    assert "Traceback" not in shown.getvalue()
+    with pytest.raises((OSError, InputError), match=r"a\.pt") as caught:
+        run_in_job(getattr(jobs, kind), (path,), launcher, tmp_path / "job", stream=shown)
+    if kind == "fill_the_disk":
+        assert isinstance(caught.value, OSError)
+        assert caught.value.errno == errno.ENOSPC, "the command line knows the fix"
+        assert caught.value.filename == str(path)
+    assert "Traceback" not in shown.getvalue() + capfd.readouterr().err
+    logs = [log.read_text() for log in tmp_path.glob("job/*_log.err")]
+    assert [f"in {kind}" in log for log in logs] == [True] * (cluster == "local")
 
 
 def test_a_job_that_found_its_input_bad_is_not_asked_again(

@@ -23,11 +23,11 @@ from vatrack.common.errors import InputError
 from vatrack.common.locks import held, locked
 from vatrack.config import LauncherConfig
 from vatrack.jobs import wait
+from vatrack.jobs.call import ALIVE, JobCall, JobResult
 from vatrack.jobs.interrupt import Interrupted
 from vatrack.jobs.job_file import JobFile
 from vatrack.jobs.launch import run_in_job
 from vatrack.jobs.slurm import SlurmJob
-from vatrack.jobs.submit import ALIVE, JobCall, JobResult
 from vatrack.jobs.wait import Files, follow_job
 
 
@@ -229,7 +229,7 @@ def test_one_of_several_processes_with_bad_input_fails_so_that_the_others_are_en
     tmp_path: Path,
 ) -> None:
     code = (
-        "from tests.jobs import jobs; from vatrack.jobs.submit import JobCall;"
+        "from tests.jobs import jobs; from vatrack.jobs.call import JobCall;"
         "print(JobCall(jobs.bad_input, (), {})())"
     )
     for processes, status in ((1, 0), (2, 1)):
@@ -240,6 +240,24 @@ def test_one_of_several_processes_with_bad_input_fails_so_that_the_others_are_en
             text=True,
         )
         assert (done.returncode, "cut off; fetch it again" in done.stdout) == (status, True)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_one_of_several_processes_that_breaks_off_ends_at_once(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its error is written: what is left of its group would wait for the others."""
+    ending: list[str] = []
+    monkeypatch.setattr("vatrack.jobs.call.fail_at_exit", lambda: ending.append("at once"))
+    with pytest.raises(ZeroDivisionError):
+        JobCall(jobs.crash, (), processes)()
+    assert len(ending) == processes - 1
+
+
+def test_a_start_that_another_one_has_replaced_leaves_no_result() -> None:
+    """It would be taken for the result of the other one, which has the same number in SLURM."""
+    with pytest.raises(SystemExit, match="error: run: another training has begun"):
+        JobCall(jobs.lose_the_folder, ())()
 
 
 def test_a_copied_folder_has_no_job(tmp_path: Path) -> None:

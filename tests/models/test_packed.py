@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
+import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -52,6 +55,28 @@ def test_a_convolution_in_all_its_forms(layer: nn.Conv2d, order: torch.memory_fo
             found.add_to(*(t.contiguous(memory_format=last) for t in (total, x))), with_total
         )
         assert _close(found.blocked(x.contiguous().to_mkldnn()).to_dense(), wanted)
+
+
+@needs_operators
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (PackedConv2d(nn.Conv2d(32, 32, 3, padding=1, groups=8)), (1, 32, 20, 30)),
+        (PackedLinear(torch.ones(7, 9), None), (5, 9)),
+    ],
+)
+def test_a_copy_gives_the_same_bits(
+    layer: nn.Module, shape: tuple[int, ...], copied: Callable[[nn.Module], nn.Module]
+) -> None:
+    """Also one that is made after the first call, and a copy of a copy."""
+    x = torch.linspace(-1, 1, math.prod(shape)).view(shape)
+    unused = copied(layer)
+    with torch.inference_mode():
+        wanted = layer(x)
+    for again in (unused, copied(layer), copied(copied(layer))):
+        with torch.inference_mode():
+            assert torch.equal(again(x), wanted)
 
 
 @needs_operators

@@ -53,6 +53,19 @@ def test_a_machine_without_the_libraries(tmp_path: Path, user: int, error: str, 
     assert libraries.exists() == installed
 
 
+@pytest.mark.parametrize("name", ["none", "old"])
+def test_the_python_that_is_asked_for_is_used_or_named(tmp_path: Path, name: str) -> None:
+    program(tmp_path / "old", "exit 1\n")  # what it says of its version
+    python = tmp_path / name
+    environment = {**os.environ, "PYTHON": str(python)}
+    command = [ROOT / "envs/setup", tmp_path / "venv"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    told = f"setup: PYTHON={python}: no Python 3.11 or newer; correct it, or leave it out\n"
+    assert ended.stderr == told
+    assert not (tmp_path / "venv").exists()
+
+
 def test_container_and_conda_have_the_same() -> None:
     assert f" {LIBRARIES} " in (ROOT / "envs/Containerfile").read_text()
     conda = yaml.safe_load((ROOT / "envs/vatrack.yaml").read_text())

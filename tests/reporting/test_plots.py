@@ -18,7 +18,10 @@ import pytest
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.reporting.curves import LARGEST_LINE, Curves, read_curves, run_labels, smooth, thin
+from vatrack.common.files import write_yaml
+from vatrack.config import Backbone, Method
+from vatrack.config.run_name import RunName
+from vatrack.reporting.curves import LARGEST_LINE, Curves, read_curves, smooth, thin
 from vatrack.reporting.plots import (
     draw_learning_rate,
     draw_losses,
@@ -67,6 +70,9 @@ def make_run(folder: Path, lines: list[dict[str, Any]] | None = None, ending: st
             validation_line(epoch) for epoch in (1, 2)
         ]
     folder.mkdir(parents=True)
+    name = RunName.parse(folder.name) or RunName(Method.VATRACK, Backbone.RESNET18)
+    config = {"method": str(name.method), "backbone": str(name.backbone), "dataset": {}}
+    write_yaml(folder / "config.yaml", config)
     (folder / "metrics.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in lines) + ending
     )
@@ -88,7 +94,8 @@ def test_writes_three_drawings(tmp_path: Path, count: int) -> None:
         svg = (tmp_path / "figures" / name).read_text()
         assert ElementTree.fromstring(svg).tag.endswith("svg")
         for run in runs:
-            assert f"<!-- {run.name} -->" in svg, "each run is in the legend"
+            own = f"VATrack ({run.name})" if count > 1 else "VATrack"
+            assert f"<!-- {own} -->" in svg, "each run is in the legend"
     assert summary.files == ("losses.svg", "learning_rate.svg", "validation.svg")
     shown = f"{counted(count, 'run')} ({20 * count} logged steps, {2 * count} validations)"
     assert str(summary) == f"{tmp_path}/figures: {', '.join(summary.files)} of {shown}"
@@ -226,12 +233,26 @@ def test_nothing_validated_and_nothing_trained_say_so(tmp_path: Path) -> None:
     assert "No learning rate" in (tmp_path / "none" / "learning_rate.svg").read_text()
 
 
-def test_labels_are_as_short_as_they_can_be() -> None:
-    assert run_labels([Path("/r/vatrack__resnet18"), Path("/r/qdtrack__resnet18")]) == [
-        "vatrack + resnet18",
-        "qdtrack + resnet18",
-    ]
-    assert run_labels([Path("/a/run"), Path("/b/run")]) == ["a/run", "b/run"]
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["r/vatrack__resnet18", "r/qdtrack__resnet18__e6"], ["QDTrack (e6)", "VATrack"]),
+        (
+            ["r/vatrack__resnet18", "r/vatrack__resnet50"],
+            ["VATrack (ResNet-18)", "VATrack (Res"],
+        ),
+        (["a/vatrack__resnet18", "b/vatrack__resnet18"], ["VATrack (a)", "VATrack (b)"]),
+    ],
+)
+def test_runs_are_called_as_in_the_report(
+    folders: list[str], names: list[str], tmp_path: Path
+) -> None:
+    runs = [make_run(tmp_path / folder) for folder in folders]
+    write_curves(runs, tmp_path / "figures")
+    for name in FILES:
+        svg = (tmp_path / "figures" / name).read_text()
+        places = [svg.find(f"<!-- {own}") for own in names]
+        assert 0 < places[0] < places[1]
 
 
 def test_every_run_looks_different() -> None:

@@ -14,6 +14,7 @@ from tests.experiments.experiments import config, make_run
 from tests.reporting.page.results import scene
 from tests.video.test_reader import read
 from vatrack.common.errors import InputError
+from vatrack.common.files import write_yaml
 from vatrack.config import Method
 from vatrack.reporting.views import choose, read_views
 from vatrack.reporting.views_video import write_views
@@ -52,6 +53,14 @@ def test_every_view_has_its_tile(tmp_path: Path) -> None:
     hatched = np.abs(colour("truth/amodal", *hidden) - 60).max()
     assert 5 < hatched < np.abs(colour("truth/amodal", *seen) - 60).max()
     assert np.abs(colour("truth/visible", *hidden) - 60).max() < 8
+
+
+def test_which_predictions_were_drawn_is_noted(tmp_path: Path) -> None:
+    files = scene(tmp_path, 1)
+    notes = {"predictions": files["predictions"].name, "sha256": "a1"}
+    write_yaml(files["predictions"].with_name("inference.yaml"), notes)
+    views = write_views(**files, out=tmp_path / "views")
+    assert views.predictions == "a1" and read_views(tmp_path / "views") == views
 
 
 def test_a_method_with_one_mask_has_its_views(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import vatrack
 from vatrack import __version__
+from vatrack.common.files import write_json
+from vatrack.runs.environment import resumed_environment
 
 SHOW = "from vatrack.runs.environment import git_revision; print(git_revision())"
 
@@ -82,3 +85,21 @@ def test_a_package_that_pip_installed_from_git_gives_that_commit(repository: Pat
     assert revision(repository / "venv") == commit
     (about / "direct_url.json").write_text('{"url": "file:///x.whl", "archive_info": {}}')
     assert revision(repository / "venv") == "None"
+
+
+def test_a_resumed_training_notes_where_it_was_before(tmp_path: Path) -> None:
+    path = tmp_path / "environment.json"
+    before = {"vatrack": "0.1.0", "device": "A100", "packages": {"torch": "2.10", "numpy": "2.0"}}
+    now = before | {"device": "H100", "packages": {"torch": "2.11", "numpy": "2.0"}}
+    write_json(path, before)
+    told = r"another environment: device \(A100, now H100\), torch \(2\.10, now 2\.11\); results"
+    with pytest.warns(UserWarning, match=told):
+        noted = resumed_environment(path, now)
+    assert noted == now | {"earlier": [before]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_json(path, noted)
+        assert resumed_environment(path, now) == noted
+        for text in ("", "[]", '{"packages": 1}'):  # which says nothing, and stops nothing
+            path.write_text(text)
+            assert resumed_environment(path, now) == now

@@ -145,6 +145,17 @@ def test_a_new_training_finds_nothing_that_could_be_taken_for_its_own(tmp_path: 
     assert files_in(tmp_path) == written_again | set(KEPT)
 
 
+def test_what_cannot_be_removed_stops_a_new_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its validation would be taken for one of the new training's."""
+    folder = left_by_a_training(tmp_path)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    told = r"epoch_\d+\.\w+: cannot be removed, .*; remove .*\w+ and train again$"
+    with pytest.raises(InputError, match=told):
+        folder.clear()
+
+
 def test_links_to_folders_are_removed_and_what_they_lead_to_stays(tmp_path: Path) -> None:
     folder = left_by_a_training(tmp_path / "run")
     links = [folder.checkpoints, folder.views, folder.state]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def test_the_highest_value_wins(tmp_path: Path) -> None:
     assert chosen(run) == {
         "epoch": 3,
         "checkpoint": "checkpoints/epoch_03.pt",
+        "sha256": hashlib.sha256(b"weights of 3").hexdigest(),
         "metric": "video/amodal/AP",
         "value": 30.5,
         "candidates": [{"epoch": epoch, "value": value} for epoch, value in values.items()],

@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from tests.children import children_of
 from tests.conftest import TinyData, make_tiny_data
 from tests.training.interrupted import differences, finish, short_run, start
 from vatrack.common.value_files import read_json
@@ -72,14 +73,6 @@ class Kills:
         return "\n".join(lines)
 
 
-def children(pid: int | None) -> list[int]:
-    """The living children of a process."""
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 def _moments(out: Path, length: float, dice: random.Random) -> tuple[str, Callable[[], bool]]:
     """A moment to wait for: its name, and whether it has come."""
     until = time.monotonic() + dice.uniform(0, 0.6 * length + 1)
@@ -101,7 +94,7 @@ def _moments(out: Path, length: float, dice: random.Random) -> tuple[str, Callab
 
 
 def _victims(process: BaseProcess, who: str, dice: random.Random) -> list[int]:
-    below = children(process.pid)
+    below = children_of(process)
     if who == "loading process":
         return [dice.choice(below)] if below else []
     return [process.pid or 0, *(below if who == "all" else [])]
@@ -126,7 +119,7 @@ def disturb(
         if has_come():
             victims = _victims(process, who, dice)
         time.sleep(0.0005)
-    below = children(process.pid)
+    below = children_of(process)
     for victim in victims:
         try:
             os.kill(victim, number)

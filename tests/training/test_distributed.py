@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,6 +24,7 @@ from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.runs.folder import RunFolder
+from vatrack.training import distributed
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.loop import train
 from vatrack.training.recovery import Recovery
@@ -271,3 +273,34 @@ def test_a_signal_while_frames_do_not_arrive_says_that_nothing_is_saved(
         recovery.while_waiting()
     assert "stopped by SIGTERM without saving" in caplog.text
     assert "resume from the last saved state" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("device", "fails", "end"),
+    [
+        ("cpu", False, "group left"),
+        ("cpu", True, "group left"),
+        ("cuda", False, "group left"),
+        ("cuda", True, "at once"),
+    ],
+)
+def test_a_process_that_fails_does_not_wait_for_the_others_to_leave_the_group(
+    device: str, fails: bool, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As NCCL would; they wait for this one in a step."""
+    calls: list[str] = []
+    for name, value in NAMES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "choose_device", torch.device)
+    monkeypatch.setattr(distributed, "rendezvous", lambda *_, **__: iter([(None, 0, 2)]))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(
+        torch.distributed, "destroy_process_group", lambda: calls.append("group left")
+    )
+    monkeypatch.setattr(distributed, "fail_at_exit", lambda: calls.append("at once"))
+    with suppress(InputError), processes(device):
+        if fails:
+            raise InputError("frame.bmp: cut off")
+    assert calls == [end]

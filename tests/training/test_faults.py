@@ -17,6 +17,7 @@ from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.batches import collate
 from vatrack.data.transforms import network_input
+from vatrack.training.distributed import Processes
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load
 
@@ -51,9 +52,13 @@ def spoilt(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_stop_names_the_images_and_saves_the_state_before(
-    spoilt: list[int], tiny_data: TinyData, tmp_path: Path
+    spoilt: list[int], tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoilt.append(2)
+    saved: list[int] = []
+    monkeypatch.setattr(
+        Processes, "wait", lambda _: saved.append(len(list(tmp_path.glob("state/*.pt"))))
+    )
     with pytest.raises(
         TrainingDiverged,
         match=r"stopped before an update is not finite.*images \(key, reference\): \[\(\d+, \d+\)",
@@ -64,6 +69,7 @@ def test_stop_names_the_images_and_saves_the_state_before(
     assert len(fault["images"]) == 2
     assert fault["processes"][0]["terms"]["loss"] == "nan"
     assert fault["processes"][0]["gradients"]
+    assert saved == [2], "the others, whose end kills the first process, wait until it has saved"
     # As the message says: with another policy it goes on from there.
     train(_run(tmp_path, "skip"), tiny_data.annotations, tiny_data.images, tmp_path)
     assert read_json(tmp_path / "training.json")["starts"] == 2

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.conftest import TinyData, tiny_config
 from tests.models.small import small_network
-from vatrack.common.errors import InputError
+from vatrack.common.errors import FolderLost, InputError
 from vatrack.common.parallel import killed
 from vatrack.common.value_files import read_json
 from vatrack.config import Backbone, Method, RunConfig, load_run_config
+from vatrack.data.frames import AnnotationFile
+from vatrack.runs.folder import RunFolder
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load
 
@@ -135,6 +139,43 @@ def test_a_wrong_folder_of_frames_is_told_once(
         train(_run(tmp_path), tiny_data.annotations, tmp_path / name, tmp_path / "run")
 
 
+@pytest.mark.parametrize("lost", ["frames", "tracks"])
+def test_what_validations_need_is_looked_for_before_the_first_step(
+    tiny_data: TinyData, tmp_path: Path, lost: str
+) -> None:
+    annotations, images = tmp_path / "annotations", tmp_path / "images"
+    for path in tiny_data.annotations.glob("*/*.json"):
+        (annotations / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (annotations / path.parent.name / path.name).symlink_to(path)
+    images.mkdir()
+    valid = AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clip_names.values()
+    for clip in tiny_data.images.iterdir():
+        if lost == "tracks" or clip.name not in valid:
+            (images / clip.name).symlink_to(clip)
+    if lost == "tracks":
+        (annotations / "valid" / "video_amodal.json").unlink()
+    told = {
+        "frames": r"images: contains no frames of .*valid/joint\.json",
+        "tracks": r"valid/video_amodal\.json: no such file; create it with `vatrack convert`",
+    }
+    with pytest.raises(InputError, match=told[lost]):
+        train(_run(tmp_path), annotations, images, tmp_path / "run")
+    assert not (tmp_path / "run" / "state").exists()
+
+
+def test_a_training_whose_folder_was_taken_over_ends(
+    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its machine was taken for dead, and its job queued again."""
+    monkeypatch.setattr(
+        "vatrack.training.epochs.validate",
+        lambda *_: RunFolder(tmp_path).lock.write_text("elsewhere\n") and None,
+    )
+    with pytest.raises(FolderLost, match=r"has begun in this folder since \(elsewhere\)"):
+        train(_run(tmp_path, epochs=2), tiny_data.annotations, tiny_data.images, tmp_path)
+    assert not RunFolder(tmp_path).training.exists()
+
+
 def test_leftovers_of_an_earlier_training_are_no_candidates(
     tiny_data: TinyData, tmp_path: Path
 ) -> None:
@@ -148,8 +189,19 @@ def test_leftovers_of_an_earlier_training_are_no_candidates(
 
 
 def test_a_training_starts_from_the_weights_that_the_config_names(
-    tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_data: TinyData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    summed: list[str] = []
+    file_digest = hashlib.file_digest
+
+    def noted(stream: Any, name: str) -> Any:
+        summed.append(Path(stream.name).name)
+        return file_digest(stream, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
     start = small_network(Method.VATRACK, seed=11).state_dict()
     torch.save({"state_dict": start}, tmp_path / "start.pth")
     frozen = {"name": "sgd", "learning_rate": 1e-12}
@@ -164,6 +216,9 @@ def test_a_training_starts_from_the_weights_that_the_config_names(
     assert f"start.pth: {len(start)} tensors copied" in capsys.readouterr().out
     kept = (tmp_path / "run" / "weights.txt").read_text()
     assert f"start.pth: {len(start)} tensors copied" in kept
+    digest = hashlib.sha256((tmp_path / "start.pth").read_bytes()).hexdigest()
+    assert f"\nsha256 {digest}\n" in kept
+    assert summed.count("start.pth") == 1
     weights = load(tmp_path / "run" / "checkpoints" / "epoch_01.pt").weights
     for name, value in start.items():
         torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,12 +29,14 @@ from tests.training.interrupted import (
 )
 from tests.waiting import wait_until
 from vatrack.common.errors import FolderBusy, InputError
+from vatrack.common.files import write_json
 from vatrack.common.signals import StopSignals
 from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
-from vatrack.training.loop import _identity, train
+from vatrack.training.identity import identity_of
+from vatrack.training.loop import train
 from vatrack.training.recovery import Recovery
 from vatrack.training.state import latest_state, read_state, save_state
 
@@ -186,8 +189,13 @@ def test_what_is_lost_with_a_damaged_state_is_made_again(
     out = tmp_path / "run"
     shutil.copytree(two_states, out)
     sorted(out.glob("state/state_*.pt"))[-1].write_bytes(b"")
+    elsewhere = read_json(out / "environment.json") | {"device": "another"}
+    write_json(out / "environment.json", elsewhere)
     finish(config(out), tiny_data, out)
-    assert "resuming from the previous state" in (tmp_path / "run.log").read_text()
+    shown = (tmp_path / "run.log").read_text()
+    assert "resuming from the previous state" in shown
+    assert "resumed in another environment: device (another, now cpu, " in shown
+    assert read_json(out / "environment.json")["earlier"] == [elsewhere]
     assert differences(two_epochs, out) == []
 
 
@@ -250,7 +258,7 @@ def test_files_that_changed_in_place_are_those_of_another_training(
 
     def recovery(*, older: bool = False) -> Recovery:
         dataset, alone = pairs_of(file), Processes(torch.device("cpu"))
-        identity = _identity(run, dataset, tmp_path / "valid", alone)
+        identity = identity_of(run, dataset, tmp_path / "valid", alone)
         if older:
             identity = {name: identity[name] for name in ("recipe", "data")}
         return Recovery(folder, identity, run.training, alone, StopSignals(""))
@@ -288,7 +296,7 @@ def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_
     valid.mkdir()
 
     def found(run: RunConfig) -> Any:
-        identity = _identity(run, dataset, valid, alone)
+        identity = identity_of(run, dataset, valid, alone)
         recovery = Recovery(folder, identity, run.training, alone, StopSignals(""))
         return recovery.complete() if complete else recovery.find_state()
 
@@ -296,7 +304,7 @@ def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_
         (valid / "video_amodal.json").write_text(text)
 
     write("1")
-    identity = _identity(run, dataset, valid, alone)
+    identity = identity_of(run, dataset, valid, alone)
     if complete:
         summary = {"epochs": 1, "iterations": 1, "seconds": 1.0}
         folder.finish(summary | {"identity": identity})
@@ -368,6 +376,39 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
     for path in kept.iterdir():
         path.replace(out / path.name)
     assert "complete" in str(train(run, tiny_data.annotations, tiny_data.images, out))
+
+
+@pytest.mark.parametrize(
+    "lost", [None, "checkpoints/epoch_02.pt", "validation/epoch_01.json", "repeat", "valid"]
+)
+def test_a_training_that_a_workflow_repeats_needlessly_is_kept(
+    lost: str | None, tmp_path: Path
+) -> None:
+    """Snakemake removes training.json where an input is newer, also if its content is the same."""
+    dataset, valid = pairs_of(write_clip(tmp_path, [annotation(0, 0, 1)])), tmp_path / "valid"
+    alone, run = Processes(torch.device("cpu")), config(tmp_path, epochs=2)
+    folder = RunFolder(tmp_path / "run")
+    for epoch in (1, 2):
+        for file in (folder.checkpoint(epoch), folder.validation(epoch)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("{}")
+    valid.mkdir()
+    (valid / "joint.json").write_text("1")
+    summary = {"epochs": 2, "iterations": 1, "seconds": 1.0}
+    folder.finish(summary | {"identity": identity_of(run, dataset, valid, alone)})
+    before = folder.training.read_bytes()
+    folder.training.unlink()
+    if lost == "repeat":  # as `--forcerun train` asks for
+        folder.repeat()
+    elif lost == "valid":
+        (valid / "joint.json").write_text("2")
+    elif lost:
+        (folder.path / lost).unlink()
+    identity = identity_of(run, dataset, valid, alone)
+    found = Recovery(folder, identity, run.training, alone, StopSignals("")).complete()
+    assert (found is None) == (lost is not None)
+    assert folder.training.exists() == (lost is None)
+    assert lost is not None or folder.training.read_bytes() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -467,12 +508,13 @@ def test_a_second_training_in_the_same_folder_is_refused(
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(FolderBusy, match="another training is running in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
-    assert f"process {process.pid}); waiting up to 1 s for it to end" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert re.search(rf"process {process.pid}, since .*\); waiting up to 1 s for it to end", shown)
     # A signal ends the waiting; there is nothing to save.
     second = start(config(out), tiny_data, out)
     wait_until(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), process=second)
     os.kill(second.pid or 0, signal.SIGTERM)
-    second.join(10)
+    second.join(60)
     assert second.exitcode == -signal.SIGTERM
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()

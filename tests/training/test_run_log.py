@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,18 @@ def test_lines_of_progress(
     (message,) = set(caplog.messages)
     epochs = run.training.epochs
     assert message.startswith(f"epoch 1/{epochs}, iteration 2/40, less than a minute left; loss 4.")
+
+
+def test_lines_that_another_machine_wrote_are_not_taken_for_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system may remember how long the file was before."""
+    run = tiny_config(tmp_path, log_every=1).for_run(Method.VATRACK, Backbone.RESNET18)
+    folder, alone = RunFolder(tmp_path), Processes(torch.device("cpu"))
+    log = RunLog(run, folder, 40, alone)
+    log.step(1, 1, 1e-3, {"loss": torch.tensor(4.0)}, last=False)
+    state = log.state()
+    with monkeypatch.context() as remembered:
+        remembered.setattr(Path, "stat", lambda *_, **__: os.stat_result([0] * 10))
+        RunLog(run, folder, 40, alone, state)
+    assert folder.metrics_log.stat().st_size == state["bytes"] > 0

@@ -3,6 +3,8 @@ repeat."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +17,15 @@ from tests.conftest import tiny_config
 from tests.models.small import random_pairs, small_network
 from tests.weights.published import plain_mask_rcnn, tensors, write_published
 from vatrack.cli.train_job import launch
-from vatrack.common.errors import InputError
+from vatrack.common.errors import FolderLost, InputError
+from vatrack.common.signals import StopSignals
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.models.detector import build
+from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.loop import train
-from vatrack.training.start import check_start_file, load_start, seed_everything
+from vatrack.training.recovery import Recovery
+from vatrack.training.start import alone_in, check_start_file, load_start, seed_everything
 from vatrack.training.state import BatchIndex
 from vatrack.training.step import Updater
 from vatrack.weights.openmmlab import import_checkpoint
@@ -45,7 +50,7 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
     for switch in (False, True):
         model = small_network(Method.VATRACK, seed=1)
         before = model.state_dict()["roi_head.amodal_mask_head.convs.0.conv.weight"].clone()
-        load_start(model, _run(tmp_path, weights=start, copy_visible_to_amodal=switch))
+        load_start(model, _run(tmp_path, weights=start, copy_visible_to_amodal=switch), None)
         state = model.state_dict()
         assert torch.equal(state["roi_head.mask_head.convs.0.conv.weight"], visible)
         amodal = state["roi_head.amodal_mask_head.convs.0.conv.weight"]
@@ -120,14 +125,14 @@ def test_a_file_without_a_backbone_does_not_do(tmp_path: Path) -> None:
     model = build(run.method, run.model, run.backbone)
     weights = model.state_dict()
     torch.save({k: v for k, v in weights.items() if "backbone" not in k}, tmp_path / "heads.pth")
-    for check in (lambda: load_start(model, run), lambda: check_start_file(run)):
+    for check in (lambda: load_start(model, run, None), lambda: check_start_file(run)):
         with pytest.raises(
             InputError, match=r"heads\.pth: contains no weights of the backbone, but "
         ):
             check()
     allowed = _frozen(tmp_path, weights=tmp_path / "heads.pth", random_start=True)
     check_start_file(allowed)
-    load_start(model, allowed)
+    load_start(model, allowed, None)
 
 
 def test_the_report_says_what_was_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,12 +140,13 @@ def test_the_report_says_what_was_taken(tmp_path: Path, capsys: pytest.CaptureFi
     torch.save(resnet18(weights=None).state_dict(), file)
     run = _frozen(tmp_path, weights=file)
     check_start_file(run)
-    report = load_start(build(run.method, run.model, run.backbone), run)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    report = load_start(build(run.method, run.model, run.backbone), run, digest)
     assert report is not None
     shown = capsys.readouterr().out
     for line in ("120 tensors copied", "left random"):
         assert line in report and line in shown
-    assert f"sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}\n" in report
+    assert f"sha256 {digest}\n" in report
     assert "unused (2):\n  fc.weight\n  fc.bias\n" in report
     assert "roi_head.track_head.fc_embed.weight" in report, "every name, not the first few"
 
@@ -161,3 +167,31 @@ def test_weights_of_another_backbone_are_refused_before_a_job_is_queued(
     with pytest.raises(InputError, match=rf"other\.pth: {told}"):
         launch(run, tmp_path, tmp_path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_of_two_trainings_in_a_folder_the_first_ends_without_saving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no locks, or its machine has lost its network, and with it the lock."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    out, alone = tmp_path / "run", Processes(torch.device("cpu"))
+    with alone_in(out) as first:
+        first()
+        with alone_in(out) as second:
+            second()
+            training = _run(tmp_path).training
+            recovery = Recovery(RunFolder(out), {}, training, alone, StopSignals(""), first)
+            told = (
+                r"run: another training has begun in this folder since \(.*, process \d+, since .*"
+            )
+            with pytest.raises(FolderLost, match=rf"{told}\), so .* stop it$"):
+                recovery.save()
+            assert not RunFolder(out).state.exists()
+            RunFolder(out).lock.unlink()
+            second()
+            RunFolder(out).lock.mkdir()  # which cannot be read either
+            second()

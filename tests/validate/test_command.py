@@ -12,6 +12,7 @@ import pytest
 from tests.command import Command
 from tests.own_data.own import write_own
 from tests.validate.conftest import Set
+from vatrack.common.errors import PERMIT
 from vatrack.common.value_files import read_json
 
 
@@ -105,7 +106,7 @@ def test_a_closed_folder_is_told_with_all_other_problems(
 
     monkeypatch.setattr(Path, "is_dir", refuse)
     code, _, errors = vatrack("validate", "--joint", own / "no.json", "--images", own / "frames")
-    told = f"{own / 'frames'}: cannot be read (Permission denied); correct its permissions"
+    told = f"{own / 'frames'}: permission denied; {PERMIT}"
     assert (code, errors) == (
         2,
         f"vatrack: error: {told}\n{own / 'no.json'}: no such file; check the path\n",
@@ -172,6 +173,8 @@ def test_joint_files_of_one_name_are_all_checked(
     code, shown, _ = vatrack("validate", *given, "--images", "frames", "--out", out)
     seen = read_json(out)["looked_at"]["files"]
     assert (code, [one["path"] for one in seen]) == (0, files)
+    compared = "visible masks, and occlusion rates where given, compared with amodal masks"
+    assert f"  masks: sizes and codes checked; {compared}" in shown
     assert [one["subset"] for one in seen] == files, "the shortest names that differ"
     assert "not read to the end" not in shown
 
@@ -184,6 +187,7 @@ def test_the_masks_are_compared_with_the_methods_of_a_config(
     given = (*files, "--images", own / "frames")
     code, shown, _ = vatrack("validate", *given)
     assert (code, shown.count("visible masks\n    can train qdtrack\n")) == (0, 2)
+    assert "  masks: sizes and codes checked; nothing compared with them" in shown
     config = tmp_path / "own.yaml"
     config.write_text("methods: [qdtrack, amodaltrack]\ndataset: {classes: data}\n")
     for chosen, problems in (

@@ -98,7 +98,8 @@ def test_frames_that_may_not_be_read(
 
     monkeypatch.setattr(Path, "open", refuse)
     ((code, finding),) = mini_set.found(tmp_path).items()
-    example = {"item": "", "detail": "cannot be read (refused)"}
+    detail = "refused" if error is PermissionError else "cannot be read (refused)"
+    example = {"item": "", "detail": detail}
     assert code == "frame-unreadable"
     assert finding["examples"] == [{"file": str(mini_set.frame()), **example}]
 

@@ -28,6 +28,8 @@ from vatrack.validate.findings import KEPT_EXAMPLES
 def test_a_rendered_set_is_clean(mini_set: Set, tmp_path: Path, mode: str, masks: bool) -> None:
     text, report = mini_set.check(tmp_path / "report.json", frames=mode, masks=masks)
     assert text.startswith(f"0 errors, 0 warnings, 0 notes in {mini_set.raw}")
+    compared = "areas, boxes and occlusion rates" if masks else "nothing"
+    assert f"  masks: sizes and codes checked; {compared} compared with them" in text
     seconds = report["looked_at"].pop("seconds")
     assert seconds >= 0
     files = [

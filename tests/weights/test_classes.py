@@ -132,7 +132,7 @@ def test_amodal_heads_may_start_like_visible_ones_by_class(tmp_path: Path) -> No
     source = saved(tmp_path / "best.pt", run_of(method=Method.QDTRACK))
     run = run_of(OWN, weights=tmp_path / "best.pt", copy_visible_to_amodal=True)
     model = network(run, 6)
-    load_start(model, run)
+    load_start(model, run, None)
     name = "conv_logits.weight"
     own = model.state_dict()[f"roi_head.amodal_mask_head.{name}"]
     assert torch.equal(own[1], source[f"{MASK}{name}"][0]), "person"

@@ -82,6 +82,11 @@ class Workflow:
         """
         return self._execute(None, targets, force)
 
+    def touch(self) -> None:
+        """Marks what is there as up to date."""
+        with self._executed("touch"):
+            pass
+
     def provenance(self) -> dict[str, set[str]]:
         """The texts of Snakemake's own report as HTML: of the page (""), and of each category.
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.value_files import read_yaml
 from workflow.lib.call import (
     check_cluster,
     check_results,
     command_for,
+    config_in_use,
     layered_config,
+    rebuilding,
     shell_prefix,
     stopping,
 )
@@ -26,11 +30,24 @@ def files(folder: Path, **texts: str) -> list[Path]:
     return paths
 
 
+def test_how_lost_folders_are_rebuilt() -> None:
+    told = rebuilding("r", partial(command_for, files=["own.yaml"], entries=[]), clips=False)
+    assert told == {
+        "r/annotations": "rebuild them: snakemake annotations --cores 2 --configfile own.yaml; "
+        "then keep the results: snakemake all --cores 2 --configfile own.yaml --touch"
+    }
+    told = rebuilding("r", partial(command_for, files=[], entries=[]), clips=True)
+    assert told["r/clips"].endswith(": snakemake clips --cores 2")
+
+
 def test_the_command_for_a_target_has_the_config_of_the_call() -> None:
     assert command_for("clips", [], []) == "snakemake clips --cores 2"
     told = command_for("clips", ["my own.yaml"], ["methods=[qdtrack]"])
     config = "--configfile 'my own.yaml' --config 'methods=[qdtrack]'"
     assert told == f"snakemake clips --cores 2 {config}"
+    told = command_for("clips", ["a.yaml"], [], Path("w/Snakefile"), Path("my work"))
+    places = "--snakefile w/Snakefile --directory 'my work'"
+    assert told == f"snakemake clips --cores 2 {places} --configfile a.yaml"
 
 
 def test_files_and_overrides_are_layers(tmp_path: Path) -> None:
@@ -130,6 +147,23 @@ def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InputError, match=r"results: .*loop is a broken link; choose"):
         check_results(tmp_path / "loop")
+
+
+def test_the_config_that_jobs_read_is_not_replaced_by_another_call(tmp_path: Path) -> None:
+    file = str(tmp_path / "x" / "config.yaml")
+    with config_in_use(file, {"seed": 1}):
+        assert read_yaml(file) == {"seed": 1}
+        with config_in_use(file, {"seed": 1}):
+            pass
+        other = config_in_use(file, {"seed": 2})
+        with pytest.raises(InputError, match=r"another snakemake .* with another config; wait"):
+            other.__enter__()
+        assert read_yaml(file) == {"seed": 1}
+    with config_in_use(file, {"seed": 2}):
+        assert read_yaml(file) == {"seed": 2}
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"results: .*file"):
+        config_in_use(str(tmp_path / "file" / "config.yaml"), {}).__enter__()
 
 
 @pytest.mark.parametrize(

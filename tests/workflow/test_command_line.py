@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from vatrack.common.errors import InputError
-from workflow.lib.command_line import arguments, check_config_entries, check_names
+from workflow.lib.command_line import (
+    arguments,
+    check_config_entries,
+    check_hooks,
+    check_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,12 @@ def test_an_option_of_several_values_is_given_once(words: str, option: str) -> N
 def test_what_may_occur_twice() -> None:
     words = "snakemake --cores 1 --cores 2 -n -n --profile a --profile b --until a b"
     assert set(arguments(words.split(" ")).until) == {"a", "b"}
+
+
+def test_jobs_do_not_read_the_config_of_an_earlier_call() -> None:
+    check_hooks(arguments(["snakemake", "-n"]))
+    with pytest.raises(InputError, match=r"^--no-hooks: the hooks of the workflow write"):
+        check_hooks(arguments(["snakemake", "--no-hooks"]))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from snakemake.exceptions import WorkflowError
 
-from tests.workflow.snake import Workflow
+from tests.workflow.conftest import IN_PLACE
+from tests.workflow.snake import REPOSITORY, Workflow
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -204,6 +205,15 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
     } == before
 
 
+def test_a_moved_checkout_repeats_nothing(
+    finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "moved").symlink_to(REPOSITORY)
+    place = "tests.workflow.snake.SNAKEFILE"
+    monkeypatch.setattr(place, tmp_path / "moved/workflow/Snakefile")
+    assert finished.plan() == {}
+
+
 @pytest.mark.parametrize(
     ("change", "again"),
     [
@@ -267,16 +277,40 @@ def test_a_forced_stage_takes_only_its_dependents_along(finished: Workflow, tmp_
     assert copy.plan(tables) == {}
 
 
+def test_a_training_is_repeated_only_where_that_is_asked_for(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    """Not because Snakemake finds an input newer whose content is the same."""
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
+    copy = Workflow(tmp_path, finished.config)
+    run = copy.results / RUN_FOLDER
+    files = [run / "training.json", run / "environment.json"]
+    before = files[0].read_bytes(), files[1].stat().st_mtime_ns
+    best = f"results/tiny/{RUN_FOLDER}/best.json"
+    again = {"train": 1, "select": 1}
+    assert copy.run(best, force=("convert",)) == again | {"convert": 2}
+    assert (files[0].read_bytes(), files[1].stat().st_mtime_ns) == before
+    (line,) = (copy.results / "logs/train/vatrack__resnet18.log").read_text().splitlines()
+    assert "already complete" in line, "no job is needed for that"
+    copy = copy.changed(launcher=IN_PLACE)
+    assert copy.run(best, force=("train",)) == again
+    assert files[1].stat().st_mtime_ns > before[1]
+    assert copy.plan(best) == {}
+
+
 @pytest.mark.parametrize(
     ("lost", "again"),
     [
         (f"{RUN_FOLDER}/overlay.png", {"overlay": 1, "provenance": 1, "report": 1}),
+        ("provenance.html", {"provenance": 1, "report": 1}),
         (f"{RUN_FOLDER}/best.json", AFTER_PREDICTION | {"select": 1}),
         (f"{RUN_FOLDER}/best.pt", AFTER_PREDICTION | {"select": 1}),
         (f"{RUN_FOLDER}/predictions.jsonl.gz", AFTER_PREDICTION),
         (f"{RUN_FOLDER}/metrics.json", AFTER_EVALUATION),
         (f"{RUN_FOLDER}/details.json", AFTER_EVALUATION),
-        ("clips", {}),  # they would take the trainings along; the summary says how to rebuild them
+        # They would take the trainings along; the summary says how to rebuild them.
+        ("clips", {}),
+        ("annotations", {}),
     ],
 )
 def test_a_lost_result_is_made_again(finished: Workflow, lost: str, again: dict[str, int]) -> None:
@@ -289,6 +323,18 @@ def test_a_lost_result_is_made_again(finished: Workflow, lost: str, again: dict[
             assert finished.plan("clips") == {"clips": 1}
     finally:
         hidden.rename(path)
+
+
+def test_rebuilt_annotations_repeat_nothing_after_a_touch(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
+    copy = Workflow(tmp_path, finished.config)
+    for file in (copy.results / "annotations").rglob("*.json"):
+        file.write_text(file.read_text() + "\n")  # small ones are told by their content
+    assert copy.plan() == AFTER_TRAINING
+    copy.touch()
+    assert copy.plan() == {}
 
 
 @pytest.fixture

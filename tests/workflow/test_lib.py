@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import InputError
+from vatrack.config import Config, Method
+from vatrack.config.keys import known_keys
 from vatrack.config.layers import read_layers
 from workflow.lib import plan as lib
+
+WORKFLOW = Path(__file__).parents[2] / "workflow"
 
 
 def Plan(values: dict[str, Any]) -> lib.Plan:
@@ -40,6 +45,21 @@ def test_every_run_has_its_paths() -> None:
     assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 3 * 2
     assert plan.training_settings(job("qdtrack"))["method"] == "qdtrack"
     assert plan.begun() == []
+
+
+def test_another_method_changes_no_file_that_a_run_on_own_data_reads() -> None:
+    files = {"images": "i", "train_json": "t.json", "valid_json": "v.json"}
+    own = {"dataset": {"name": "x", "format": "joint", **files}}
+    one, all_ = Plan({**own, "methods": ["qdtrack"]}), Plan({**own, "methods": list(Method)})
+    run = job("qdtrack")
+    forms = ["joint.json", "visible.json", "video_visible.json"]
+    folders = [f"results/x/annotations/{subset}" for subset in ("train", "valid")]
+    assert one.annotations(run) == [f"{folder}/{form}" for folder in folders for form in forms]
+    assert one.tracks(run) == {"visible": f"{folders[1]}/video_visible.json"}
+    assert one.annotations(run) == all_.annotations(run)
+    assert one.track_options(run) == all_.track_options(run)
+    raw = Plan({"methods": ["qdtrack"]})
+    assert len(raw.annotations(run)) == 2 * len(raw.forms) and len(raw.tracks(run)) == 2
 
 
 def test_labels_and_seeds_are_variants_of_a_run() -> None:
@@ -90,6 +110,37 @@ def test_settings_are_values_by_full_name() -> None:
     }
     with pytest.raises(KeyError):
         plan.settings("training.nothing")
+
+
+# These name files and runs, or say how work is done: other values make no other result.
+REPEATS_NOTHING = (
+    *("results", "run_label", "methods", "backbones", "seeds", "mean_rows", "launcher", "mlflow"),
+    *(f"dataset.{key}" for key in ("name", "format", "images", "raw", "train_json", "valid_json")),
+    *(f"dataset.{key}" for key in ("archives", "archive_strip", "validation")),
+    *(f"dataset.clips.{key}" for key in ("fetch", "download", "curves")),
+    *(f"compute.{key}" for key in ("device", "channels_last", "compile", "batch_frames")),
+    *(f"compute.{key}" for key in ("mask_workers", "workers", "loader_timeout_seconds")),
+)
+
+
+def test_every_key_repeats_a_stage_or_is_known_to_repeat_none() -> None:
+    """A new key has to be in one of both."""
+    rules = "".join(file.read_text() for file in (WORKFLOW / "rules").glob("*.smk"))
+    lists = re.findall(r"plan\.settings\(([^)]*)\)", rules)
+    repeats = {key for found in lists for key in re.findall(r'"([\w.]+)"', found)}
+    repeats |= {*Plan({}).cut_settings(), *Plan({}).training_settings(job("vatrack"))}
+    keys = known_keys(Config)
+    single = [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
+    for known in (*repeats, *REPEATS_NOTHING):
+        single = [key for key in single if key != known and not key.startswith(f"{known}.")]
+    assert len(repeats) > 20 and single == []
+
+
+def test_every_rule_is_documented() -> None:
+    rules = "".join(file.read_text() for file in (WORKFLOW / "rules").glob("*.smk"))
+    names = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", rules, re.MULTILINE))
+    table = re.findall(r"^\| `(\w+)` \|", (WORKFLOW.parent / "docs/workflow.md").read_text(), re.M)
+    assert len(names) > 20 and names - set(table) == {"results", "annotations"}
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,14 @@ def quiet_handler() -> LogHandler:
     return LogHandler(common_settings=settings, settings=None)  # type: ignore[arg-type]
 
 
+def begun() -> LogHandler:
+    """The handler of a call that has one job to do."""
+    handler = quiet_handler()
+    plan = {"event": LogEvent.RUN_INFO, "stats": {"cut": 1}, "levelno": logging.INFO}
+    handler.emit(logging.makeLogRecord(plan))
+    return handler
+
+
 def end_of(closing: Callable[[], str], capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What is shown of a call with nothing to do, when its end has this summary."""
     handler = quiet_handler()
@@ -169,14 +177,24 @@ def test_a_summary_that_fails_does_not_take_the_end_with_it(
 
     said = "nothing to do, everything is up to date"
     assert end_of(lambda: "run 1", capsys) == [said, "", "run 1", ""]
+    assert end_of(lambda: "", capsys) == [said]
     assert end_of(broken, capsys) == [said, "", "summary not available: 'epoch'", ""]
     assert end_of(silent, capsys) == [said, "", "summary not available: TypeError", ""]
 
 
+def test_where_no_job_was_started_the_message_alone_says_why(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A hook of the workflow refuses: the same command would be refused again."""
+    handler = begun()
+    handler.close()
+    assert capsys.readouterr().out == "1 job to do\n"
+
+
 def test_the_end_does_not_wait_for_ever_for_its_own_lock() -> None:
     """`logging.shutdown` and Snakemake close a handler with its lock held; the ticker wants it."""
-    handler = quiet_handler()
-    handler.emit(logging.makeLogRecord({"event": LogEvent.RUN_INFO, "stats": {"cut": 1}}))
+    handler = begun()
+    assert handler._ticker.is_alive()
 
     def end() -> None:
         handler.acquire()
@@ -226,7 +244,7 @@ MISTAKES = [
     (
         ["--configfile", "text.yaml"],
         "error: --configfile text.yaml: invalid configuration: 'hello' is not a mapping of "
-        "keys; see docs/config.md",
+        "keys; give keys with values, as in `seed: 1` (docs/config.md)",
     ),
     (
         ["--configfile", "seed.yaml", "tables"],

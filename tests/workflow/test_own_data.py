@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 from tests.own_data.foreign import write_kins, write_synth_drive
 from tests.own_data.own import write_own
 from tests.workflow.conftest import IN_PLACE, TINY
+from tests.workflow.planned import RANDOM
 from tests.workflow.snake import REPOSITORY, Workflow
 from vatrack.common.errors import InputError
 from vatrack.common.value_files import read_json, read_yaml
@@ -20,6 +21,8 @@ from vatrack.config import load_config
 from vatrack.importers import import_dataset
 from vatrack.validate.find_data import find_data
 from vatrack.validate.first_config import batch_size, init_config
+
+SUBSETS = ("train", "valid")
 
 
 def _workflow(tmp_path: Path, frames: int = 4) -> Workflow:
@@ -35,6 +38,18 @@ def test_begins_at_the_annotations(tmp_path: Path) -> None:
     assert plan["prepare"] == 2
     assert not {"synth", "unpack", "index", "cut_structure", "clips", "convert"} & plan.keys()
     assert {"train", "select", "predict", "evaluate", "tables", "report"} <= plan.keys()
+
+
+@pytest.mark.usefixtures("served")
+def test_another_method_prepares_nothing_again(tmp_path: Path) -> None:
+    """All trainings would follow."""
+    own = write_own(tmp_path / "own", 2)
+    files = {"images": own / "frames"} | {f"{s}_json": own / f"{s}.json" for s in SUBSETS}
+    dataset = {"format": "joint", "classes": "data"}
+    dataset |= {key: str(file) for key, file in files.items()}
+    one = Workflow(tmp_path / "work", {"methods": ["qdtrack"], "dataset": dataset, **RANDOM})
+    assert one.run("annotations")["prepare"] == 2
+    assert "prepare" not in one.changed(methods=["qdtrack", "vatrack-2bbox"]).plan()
 
 
 def test_the_first_config_has_a_sound_name_and_the_methods_of_both_files(tmp_path: Path) -> None:

@@ -121,6 +121,13 @@ def test_predictions_and_evaluations_in_shards(
             f"dataset.images: {__file__}: is a file, not a folder; correct the path",
         ),
         ({"dataset": {"raw": "."}, **RANDOM}, "dataset.raw: .: contains no video folders"),
+        *(
+            ({"dataset": {key: "a{b}"}}, f"dataset.{key}: a{{b}}: paths with braces are not")
+            for key in ("raw", "train_json", "valid_json")
+        ),
+        ({"results": "a{b}"}, "results: a{b}: paths with braces are not supported; choose another"),
+        ({"dataset": {"raw": ".", "clips": {"structure": "{b}.json"}}}, "structure: {b}.json: p"),
+        ({"dataset": {"raw": ".", "archives": [{"path": "{.tar"}]}}, "dataset.archives: {.tar: p"),
         ({}, "frozen_stages 1 and norm batch need pretrained weights"),
     ],
 )
@@ -168,7 +175,7 @@ def test_initial_weights_need_no_data(tmp_path: Path) -> None:
         ),
         (
             {"dataset": OWN | {"raw": None, "clips": {"structure": "whole"}}},
-            r"dataset\.images: no: ",
+            r"dataset\.images: no: no such folder \(relative to /.*\); correct the path",
         ),
     ):
         workflow = Workflow(tmp_path / "work", config).changed(**changed)
@@ -190,6 +197,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "raw" / "train.json").unlink()
     with pytest.raises(MissingInputException, match=r"train\.json"):
         Workflow(tmp_path / "work", config).plan()
+    for key in ("train_json", "valid_json"):
+        other = Workflow(tmp_path / "work", config).changed(dataset={key: "no.json"})
+        with pytest.raises(SystemExit, match=rf"{key}: no\.json: no such file .*; correct"):
+            other.plan()
 
 
 def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
@@ -249,6 +260,18 @@ def test_another_working_folder(tmp_path: Path) -> None:
         "error: --config methods=qdtrack: must be a list; write --config 'methods=[qdtrack]'"
         in (ended.stderr)
     )
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "part", ["include: {!r}", "module own:\n    snakefile: {!r}\nuse rule * from own"]
+)
+def test_another_workflow_cannot_take_it_in(part: str, tmp_path: Path) -> None:
+    """Its hooks, which write the config that the jobs read, would not be called."""
+    (tmp_path / "Snakefile").write_text(part.format(str(SNAKEFILE)))
+    ended = snakemake(["-n"], tmp_path)
+    told = "Snakefile: this workflow cannot be part of another one; run it by itself: snakemake "
+    assert ended.returncode == 1 and told in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

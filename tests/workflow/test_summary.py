@@ -35,6 +35,13 @@ def summary(*folders: Path) -> list[str]:
     return closing_summary(map(str, folders), "r/report.html", "r/tables").splitlines()
 
 
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("r/tables").mkdir(parents=True)
+    Path("r/report.html").touch()
+
+
 def test_a_line_for_each_run_with_metrics(tmp_path: Path) -> None:
     whole, undefined = run(tmp_path), run(tmp_path, "qdtrack__resnet18")
     write_json(undefined.metrics, dict.fromkeys(METRICS))
@@ -53,13 +60,18 @@ def test_without_runs_only_the_places() -> None:
     assert summary() == ["tables: r/tables", "report: r/report.html"]
 
 
+def test_nothing_is_said_of_results_that_are_not_there_yet() -> None:
+    Path("r/report.html").unlink()
+    assert summary() == ["tables: r/tables"]
+    Path("r/tables").rmdir()
+    assert closing_summary([], "r/report.html", "r/tables", {"r/clips": "rebuild them"}) == ""
+
+
 def test_lost_clips_are_named_with_the_command_that_rebuilds_them(tmp_path: Path) -> None:
-    told = closing_summary([], "r/report.html", "r/tables", f"{tmp_path}/clips", "snakemake clips")
-    assert told.splitlines()[-1] == (
-        f"{tmp_path}/clips: no such folder; rebuild the clips: snakemake clips"
-    )
-    there = closing_summary([], "r/report.html", "r/tables", str(tmp_path), "snakemake clips")
-    assert there.splitlines() == summary()
+    rebuild = {f"{tmp_path}/clips": "rebuild the clips: snakemake clips", str(tmp_path): "rebuild"}
+    told = closing_summary([], "r/report.html", "r/tables", rebuild)
+    lost = f"{tmp_path}/clips: no such folder; rebuild the clips: snakemake clips"
+    assert told.splitlines() == [*summary(), "", lost]
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "{}", "[]", "3", "null", '{"epoch": 7}'])

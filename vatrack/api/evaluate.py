@@ -30,11 +30,20 @@ def evaluate(
     Args:
         ground_truth: a joint JSON (contract 3), may be gzipped.
         predictions: JSON Lines or a JSON array (contract 2), may be gzipped, or a run's folder.
-        settings: evaluation settings; None: those of the paper's tables.
-        processes: number of worker processes.
+        settings: section `evaluation` of a config; None: that of the paper's tables.
+        processes: number of worker processes; the metrics are the same for any number.
+
+    Returns:
+        Values by names such as "video/amodal/AP50"; None where a metric is undefined.
 
     Raises:
         InputError: a file is missing or damaged, or the files do not belong together.
+
+    Example:
+        ```python
+        metrics = vatrack.evaluate("joint.json", "predictions.jsonl.gz")
+        print(metrics["image/amodal/AP50"], metrics["track/visible/HOTA"])
+        ```
     """
     truth, found = as_path("ground_truth", ground_truth), as_path("predictions", predictions)
     check_type("processes", processes, Integral)
@@ -58,6 +67,12 @@ def read_predictions(path: str | Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         InputError: the file is missing, or something in it is not a prediction.
+
+    Example:
+        ```python
+        for prediction in vatrack.read_predictions("predictions.jsonl.gz"):
+            print(prediction["image_id"], prediction["track_id"], prediction["score"])
+        ```
     """
     with open_predictions(file_of_run(as_path("path", path), "predictions")) as items:
         for item in items:

@@ -13,7 +13,8 @@ from itertools import chain
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import NOT_A_FOLDER, check_target, refuse_other_files
+from vatrack.common.files import NOT_A_FOLDER, check_target
+from vatrack.common.output_folders import refuse_other_files
 from vatrack.common.paths import is_link, real
 from vatrack.common.run_files import FRAMES_FILE, SETTINGS_FILE
 from vatrack.common.text_files import nearest_existing

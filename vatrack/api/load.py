@@ -55,6 +55,12 @@ def load(
     Raises:
         InputError: the file is not a checkpoint, or has a different method or backbone, or a
             setting is wrong.
+
+    Example:
+        ```python
+        predictor = vatrack.load("best.pt", device="cpu", largest_side=640)
+        print(predictor.method, predictor.mask_types, list(predictor.classes.values()))
+        ```
     """
     path = file_of_run(as_path("checkpoint", checkpoint), "best_checkpoint")
     check_flag("half", half)

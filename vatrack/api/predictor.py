@@ -72,17 +72,25 @@ class Predictor:
         return tuple(self.model.roi_head.layout.masks)
 
     def class_ids(self, names: Iterable[str]) -> set[int]:
-        """The ids of classes by name; a single string is one name.
+        """The ids of classes by name; a single string is one name. Capitals count only where
+        classes differ in nothing else.
 
         Raises:
-            InputError: there is no such class; the message suggests the closest names.
+            InputError: there is no such class; the message suggests the closest names. Or a name
+                without its capitals may be one of several classes.
         """
-        ids = {name.casefold(): number for number, name in self.classes.items()}
         found = set()
         for name in several("classes", names, str):
-            if name.casefold() not in ids:
+            alike = {
+                own: number
+                for number, own in self.classes.items()
+                if own.casefold() == name.casefold()
+            }
+            if not alike:
                 raise InputError(unknown("class", name, self.classes.values()))
-            found.add(ids[name.casefold()])
+            if name not in alike and len(alike) > 1:
+                raise InputError(f"class {name!r} may be {' or '.join(alike)}; choose one of them")
+            found.add(alike[name] if name in alike else next(iter(alike.values())))
         return found
 
     def track(
@@ -111,6 +119,13 @@ class Predictor:
         Raises:
             InputError: the source cannot be read, or a setting is wrong; damage inside the source
                 is raised when it is reached.
+
+        Example:
+            ```python
+            seconds = vatrack.Selection(start_s=0.0, stop_s=0.2)
+            for result in predictor.track("street.mp4", score=0.3, selection=seconds):
+                print(result.time_s, result.names, result.track_ids, result.visibility())
+            ```
         """
         predictor = self.with_score(score)
         wanted = None if classes is None else self.class_ids(classes)
@@ -131,6 +146,7 @@ class Predictor:
         if score is None:
             return self
         check_score(score)
+        score = float(score)
         found = self.run.inference
         tracker = {
             name: min(getattr(found.tracker, name), score) for name in ("init_score", "obj_score")
@@ -227,7 +243,7 @@ class Predictor:
 
 def _select(tracked: TrackedFrame, score: float, class_ids: Collection[int] | None) -> TrackedFrame:
     """The objects that are wanted; masks of others are never drawn."""
-    keep = tracked.scores >= score
+    keep = tracked.scores >= float(score)  # a float64 of NumPy would not be rounded as they are
     if class_ids is not None:
         keep &= np.isin(tracked.labels + 1, list(class_ids))
     return replace(

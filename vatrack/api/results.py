@@ -47,7 +47,15 @@ class FrameResult:
         track_ids: [n] int64, from 0 on, unique in the video.
         rles: mask type ("amodal", "visible") to n run-length codes of COCO; a method has one of
             them or both.
-        visible_boxes: [n, 4] of the visible parts, if the method has a second box head.
+        visible_boxes: [n, 4] float32 corners of the visible parts, if the method has a second
+            box head; otherwise None.
+
+    Example:
+        ```python
+        (result,) = predictor.track([cv2.imread("frames/000000.png")], score=0.0)
+        hidden = result.masks("amodal") & ~result.masks("visible")  # bool [n, height, width]
+        print(result.boxes[:, 2:] - result.boxes[:, :2], hidden.sum((1, 2)))
+        ```
     """
 
     index: int
@@ -73,7 +81,10 @@ class FrameResult:
         return len(self.scores)
 
     def masks(self, mask_type: MaskType = "amodal") -> npt.NDArray[np.bool_]:
-        """Bitmaps [n, height, width], decoded on demand.
+        """Bitmaps, bool [n, height, width], decoded on demand.
+
+        Args:
+            mask_type: "amodal" or "visible".
 
         Raises:
             InputError: the method does not predict this type.
@@ -84,12 +95,13 @@ class FrameResult:
         return np.ascontiguousarray(coco_mask.decode(list(codes)).transpose(2, 0, 1)).astype(bool)
 
     def areas(self, mask_type: MaskType = "amodal") -> npt.NDArray[np.int64]:
-        """Pixels [n] of the masks; see `masks`."""
+        """Areas in pixels, int64 [n]; see `masks`."""
         codes = self._codes(mask_type)
         return np.asarray(coco_mask.area(list(codes)) if codes else [], np.int64)
 
     def visibility(self) -> npt.NDArray[np.float64]:
-        """Visible area over amodal area [n]; NaN where one of them is not predicted or is empty."""
+        """Visible area over amodal area, float64 [n], 0 to 1; NaN where the method predicts only
+        one mask type, or the amodal mask is empty."""
         if len(self.rles) < len(MASK_TYPES):
             return np.full(len(self), np.nan)
         amodal = self.areas("amodal").astype(float)
@@ -103,7 +115,7 @@ class FrameResult:
             InputError: the score is not from 0 to 1, or an id is not a whole number.
         """
         check_score(score)
-        keep = self.scores >= score
+        keep = self.scores >= float(score)  # a float64 of NumPy would not be rounded as they are
         if class_ids is not None:
             keep &= np.isin(self.class_ids, several("class_ids", class_ids, Integral))
         rows = np.flatnonzero(keep)
@@ -124,7 +136,7 @@ class FrameResult:
 
         Args:
             frame: uint8 [height, width, 3] BGR, as OpenCV reads it; it is not changed.
-            settings: what to draw (`vatrack.reporting.video.DrawSettings`).
+            settings: what to draw (`DrawSettings`); None: the defaults.
 
         Raises:
             InputError: it is not such a frame, or not of this size.

@@ -37,6 +37,14 @@ class TrackSettings:
         crops: whether to save cropped objects as PNG files.
         show: whether to show frames while tracking; q or Escape stops, also further sources.
         overwrite: whether to overwrite results of an earlier run.
+
+    Raises:
+        InputError: a value is unknown, out of range or of a wrong type.
+
+    Example:
+        ```python
+        settings = vatrack.TrackSettings(score=0.3, classes=("person", "car"), masks=True)
+        ```
     """
 
     score: float | None = None
@@ -81,6 +89,7 @@ class Tracked:
     """Result of tracking a video.
 
     Attributes:
+        source: the video, as it was given; `folder`: of its results; `frames`: their number.
         tracks: number of tracks by class.
         seconds: by step: "decode", "network", "draw", "encode", "write", and "all". The steps
             overlap, except "draw", "encode" and "write".

@@ -23,8 +23,9 @@ from vatrack.common.arguments import as_path, check_type, several
 from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, check_target, write_yaml
+from vatrack.common.files import check_target, write_yaml
 from vatrack.common.locks import only_run
+from vatrack.common.output_folders import atomic_directory
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
@@ -56,7 +57,11 @@ def track_videos(
     several videos cannot be read, the others are still processed.
 
     Args:
-        sources: see `vatrack.video.sources.find_sources`.
+        predictor: from `load`.
+        sources: video files, folders of frames, patterns, lists (.txt), numbers of cameras or
+            addresses of streams; one or several.
+        out: gets the folders; it is made if it is missing.
+        settings: what is tracked, drawn and written; None: the defaults.
         about: more values for run.yaml.
 
     Raises:
@@ -64,8 +69,9 @@ def track_videos(
 
     Example:
         ```python
-        for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked"):
-            print(video)
+        settings = vatrack.TrackSettings(score=0.3, overwrite=True)
+        for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked", settings):
+            print(video.folder, video.frames, dict(video.tracks))
         ```
     """
     check_type("predictor", predictor, Predictor)

@@ -158,7 +158,8 @@ def _inputs(
 ) -> tuple[Path, Path]:
     """Ground truth and predictions as given, else those of the run."""
     if run is not None:
-        predictions = predictions or in_run("predictions")(run)
+        if predictions is None or same_file(predictions, RunFolder(run).predictions):
+            predictions = in_run("predictions")(run)  # refuses those of another checkpoint
         if ground_truth is None:
             ground_truth, _ = run_data(run)
             if not ground_truth.is_file():

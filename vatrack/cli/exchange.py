@@ -9,7 +9,7 @@ import typer
 
 from vatrack.cli.options import PredictionsArgument, one_of, out_file
 from vatrack.cli.parsing import Advice
-from vatrack.common.foreign import EXCHANGED, PLAIN_COCO, Form, SourceForm, SourceFormat
+from vatrack.common.foreign import EXCHANGED, NO_FORMATS, Form, SourceForm, SourceFormat
 from vatrack.common.mask_types import MaskType
 
 GroundTruth = Annotated[
@@ -77,14 +77,22 @@ def import_dataset(
             help=f"Format of the sources: {one_of(get_args(SourceFormat))}; that of KINS is "
             "coco-amodal.",
         ),
-        Advice(PLAIN_COCO),
+        Advice(NO_FORMATS),
     ],
     images: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder that the image names are relative to.")
     ],
     out: Annotated[Path, out_file("Joint JSON to write.")],
+    relative_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder that the names in the output are relative to: one that contains the "
+            "images of training and validation (default: --images).",
+        ),
+    ] = None,
 ) -> None:
     """Convert the annotations of another dataset into a joint JSON, with its classes and tracks."""
     from vatrack.importers import import_dataset as take
 
-    typer.echo(take(origin, sources, images, out))
+    typer.echo(take(origin, sources, images, out, relative_to))

@@ -58,7 +58,7 @@ def mlflow_ui(
 ) -> None:
     """Start the MLflow UI for the runs on this machine, without telemetry. Ctrl-C stops it."""
     from vatrack.experiments.client import DATABASE, StoreError, sqlite_uri
-    from vatrack.experiments.pages import HOST, become_server, check_server, links
+    from vatrack.experiments.pages import HOST, check_server, links, run_server
 
     if results and not results.is_dir():
         raise InputError(
@@ -84,7 +84,8 @@ def mlflow_ui(
     if not found:
         typer.echo(f"no runs yet: {server}")
     if hold:
-        become_server(uri, port, hold)
+        with hold:
+            raise typer.Exit(run_server(uri, port))
 
 
 def _code(error: Exception) -> int:

@@ -38,7 +38,8 @@ class Unless:
 
 @dataclass(frozen=True)
 class Advice:
-    """In the annotation of a choice: what is said of values that it does not have."""
+    """In the annotation of a choice: what is said of values, in small letters, that it does not
+    have."""
 
     said: Mapping[str, str]
 
@@ -77,7 +78,9 @@ class _Helpful:
             if not name or not hasattr(error, "possibilities"):
                 raise
             known = [option for param in ctx.command.get_params(ctx) for option in param.opts]
-            ctx.fail(f"No such option: {name}{did_you_mean(name, known)}")
+            short = [option for option in known if len(name) == 2 and option.startswith(f"-{name}")]
+            meant = f"; did you mean {' or '.join(short[:3])}?" if short else ""
+            ctx.fail(f"No such option: {name}{meant or did_you_mean(name, known)}")
 
     def get_params(self, ctx: Any) -> Any:
         """All parameters, with `--help`, which the library adds."""
@@ -102,7 +105,8 @@ class _Helpful:
     def _advice(self, param: Any, value: str) -> str | None:
         """What the annotation of a parameter says of a wrong value."""
         found = _extras(self, param.name if param else "", Advice)
-        return next((extra.said[value] for extra in found if value in extra.said), None)
+        key = value.lower()
+        return next((extra.said[key] for extra in found if key in extra.said), None)
 
     def _fail_missing(self, ctx: Any, missing: Mapping[Any, str]) -> None:
         told = ", ".join(f"{_shown(param)}{instead}" for param, instead in missing.items())

@@ -166,7 +166,8 @@ def validate(
         bool | None,
         typer.Option(
             "--masks/--no-masks",
-            help="Also compare areas, boxes and occlusion rates with the masks.",
+            help="Also compare areas, boxes and occlusion rates with the masks (own data: "
+            "visible masks and occlusion rates with amodal masks).",
         ),
     ] = None,
     accept: Annotated[

@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from vatrack.cli.options import in_run, out_folder
+from vatrack.common.counted import counted
+
+logger = logging.getLogger(__name__)
 
 TRUNCATED = 3  # exit code: done, but a source was truncated or damaged, or a stream broke off
 OVERLAY = "Overlay"  # a table of its own in the help: `--no-overlay` would narrow that of all
@@ -183,7 +186,15 @@ def track(
     check_device(device)
     check_network(method, backbone, largest_side)
     require_file(checkpoint, "checkpoint")
-    check_folders(find_sources(sources), out, overwrite=overwrite)
+    found = find_sources(sources)
+    check_folders(found, out, overwrite=overwrite)
+    single = [source for source in found if len(source.files) == 1]
+    if len(single) > 1:  # as the shell makes them of a pattern without quotes
+        logger.warning(
+            "%s given, and each is tracked as a video of its own; to track them as one video, give "
+            "their folder, or their pattern in quotes",
+            counted(len(single), "image"),
+        )
     from vatrack.api.load import load
     from vatrack.api.track import track_videos
     from vatrack.common.allocator import keep_memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vatrack.common.device import is_numbered
 from vatrack.common.errors import ConfigError, show_warnings_plainly
@@ -10,15 +11,21 @@ from vatrack.common.logs import configure
 from vatrack.common.paths import real
 from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, uploading
+from vatrack.jobs.call import JobResult
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
-from vatrack.jobs.submit import JobResult
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.fetch import require_start
 
+if TYPE_CHECKING:
+    from vatrack.training.loop import TrainingResult
 
-def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobResult:
-    """Trains in a job, with `vatrack.training.loop.train`.
+
+def launch(
+    run: RunConfig, annotations: Path, images: Path, out: Path
+) -> JobResult | TrainingResult:
+    """Trains in a job, with `vatrack.training.loop.train`; in none if this very training is
+    complete and only training.json is missing.
 
     Args:
         run: the resolved config; its `launcher` section says where the job runs and with how much.
@@ -27,7 +34,7 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobRes
         out: the run's folder; the job's own files go to `submitit/` in it.
 
     Returns:
-        What the job left; as a text it is the summary of the training.
+        What the job left, or the training; as a text it is the summary of the training.
 
     Raises:
         InputError: the training found its input bad, the launcher's settings contradict the
@@ -51,6 +58,11 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> JobRes
         from vatrack.training.start import check_start_file
 
         check_start_file(run)
+    if not folder.training.exists() and folder.replaced():
+        from vatrack.training.loop import find_complete
+
+        if complete := find_complete(run, annotations, images, out):
+            return complete
     with uploading(run, out):
         return run_in_job(
             _train,

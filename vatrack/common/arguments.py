@@ -27,7 +27,8 @@ _NOUNS: dict[Any, str] = {
 def several(what: str, value: Any, *kinds: Any) -> tuple[Any, ...]:
     """The items of an argument that takes several; a single one is one item.
 
-    A string is never taken for its letters; True and False are no numbers.
+    A string is never taken for its letters, an array without dimensions is its one value; True and
+    False are no numbers.
 
     Args:
         what: the argument, for messages.
@@ -36,6 +37,7 @@ def several(what: str, value: Any, *kinds: Any) -> tuple[Any, ...]:
     Raises:
         InputError: it is no such item, and no list of such items.
     """
+    value = _item(value)
     if _is_a(kinds, value):
         return (value,)
     items = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
@@ -88,10 +90,14 @@ def _plain(value: Any) -> Any:
         return tuple(map(_plain, value))
     if isinstance(value, Enum):  # str() of a member is its value in a StrEnum alone
         value = value.value
-    if getattr(value, "ndim", None) == 0:  # a NumPy scalar; only its truth values need it
-        value = value.item()
+    value = _item(value)  # of a NumPy scalar; only its truth values need it
     kinds: tuple[tuple[Any, Any], ...] = (bool, bool), (str, str), (Integral, int), (Real, float)
     return next((own(value) for kind, own in kinds if isinstance(value, kind)), value)
+
+
+def _item(value: Any) -> Any:
+    """The value of an array without dimensions; anything else is returned as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def _is_a(kinds: tuple[Any, ...], value: Any) -> bool:

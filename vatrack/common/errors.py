@@ -5,6 +5,7 @@ VatrackError
     ├── ConfigError       a setting that cannot be used
     ├── InvalidData       `validate` found an error in the data
     ├── FolderBusy        another process is at work in a folder
+    │   └── FolderLost    it has begun after this one, whose lock was lost
     └── TrainingDiverged  numbers of a training are not finite
 """
 
@@ -29,6 +30,14 @@ class InputError(VatrackError):
 
     Attributes:
         misfit: two files do not fit each other, and either may be the wrong one.
+
+    Example:
+        ```python
+        try:
+            vatrack.load("frames/000000.png")
+        except vatrack.InputError as error:
+            print(error)
+        ```
     """
 
     misfit = False
@@ -87,6 +96,10 @@ class FolderBusy(InputError):
     """Another process is at work in a folder that one process must have for itself."""
 
 
+class FolderLost(FolderBusy):
+    """Another process has begun in such a folder after this one, whose lock was lost."""
+
+
 class TrainingDiverged(InputError):
     """A loss or a gradient is not finite, and the config says to stop (`training.faults`)."""
 
@@ -98,12 +111,12 @@ def advised(problem: str, advice: str) -> str:
 
 BROKEN_LINK = "is a broken link"  # it leads nowhere, or back to itself
 _SPACE = "free disk space, or choose another place for the output"
-_PERMISSION = "correct its permissions or those of its folder, or choose another folder"
+PERMIT = "correct its permissions or those of its folder"
 _FIXES = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
-    errno.EACCES: _PERMISSION,
-    errno.EPERM: _PERMISSION,
+    errno.EACCES: PERMIT,
+    errno.EPERM: PERMIT,
     errno.EROFS: "choose a writable folder",
     errno.ENOENT: "check the path, or choose another one",
     errno.ENOTDIR: "check the path: part of it is a file",
@@ -125,16 +138,21 @@ _OF_PATHS = {
 }
 
 
-def with_fix(error: OSError) -> str:
+def with_fix(error: OSError, path: Path | str | None = None) -> str:
     """What the operating system says, with what to do about it where that is known.
+
+    Args:
+        path: the file that it is about, where the error does not name it.
 
     Example: `with_fix(OSError(28, "No space left on device"))` begins with "[Errno 28] No space
         left on device; free disk space".
     """
     if error.errno == errno.ENOENT and error.filename is None and _has_no_folder():
         return "the current folder no longer exists; choose another one (cd)"
+    if path is not None and error.errno:
+        error = OSError(error.errno, error.strerror, str(path))
     fix = _FIXES.get(error.errno or 0)
-    if fix == _PERMISSION and error.filename is not None and error.strerror:
+    if fix == PERMIT and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}; {fix}"
     if error.errno == errno.ELOOP and error.filename is not None:
         return f"{error.filename}: {BROKEN_LINK}; {fix}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import warnings
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, with_fix
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -20,7 +21,7 @@ BMP = b"BM"
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 RECOPY = "unpack or copy it again"
-PERMIT = "correct its permissions, or those of its folder"
+SHORTEN = "correct or shorten it, also in the annotations"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
 HEADER_BYTES = 64  # enough to know a format by
@@ -66,8 +67,13 @@ def bad_image(path: Path, fault: str, text: str) -> BadImage:
 
 def unreadable(path: Path, error: OSError) -> BadImage:
     """A `BadImage` for a file that the operating system does not let us read."""
-    fix = PERMIT if isinstance(error, PermissionError) else RECOPY
-    return bad_image(path, "unreadable", f"cannot be read ({error.strerror}); {fix}")
+    if error.errno == errno.ENAMETOOLONG:
+        text = f"its name is longer than the file system allows; {SHORTEN}"
+    elif isinstance(error, PermissionError):
+        text = with_fix(error, path).removeprefix(f"{path}: ")
+    else:
+        text = f"cannot be read ({error.strerror}); {RECOPY}"
+    return bad_image(path, "unreadable", text)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,19 @@ stored. An eXIf orientation is not followed, alpha is left out, of 16 bits the u
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.c_messages import c_messages_hidden
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
 from vatrack.common.image_headers import (
+    PNG,
     RECOPY,
     bad_image,
     open_regular,
@@ -152,7 +155,10 @@ def write_image(path: Path, image: npt.NDArray[np.uint8], *settings: int) -> Non
 
 def decode(data: bytes, flags: int) -> npt.NDArray[np.generic] | None:
     """The image in a file's bytes as OpenCV reads it with `flags`, or None where it cannot."""
+    # Not of JPEG, where OpenCV fills what is missing, and libjpeg's message is all there is.
+    names_no_file = c_messages_hidden() if data.startswith(PNG) else nullcontext()
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with names_no_file:
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # no memory for it, for example
         return None

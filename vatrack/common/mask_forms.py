@@ -123,19 +123,27 @@ def rectangle(box: Sequence[float], size: Sequence[int]) -> bytes | None:
     """The canonical compressed string of the pixels of a box, its edges rounded; None where it has
     none in the image.
 
+    An edge in the middle of a pixel is rounded up, so that a box keeps its size when it is moved by
+    whole pixels: `round` would take the even neighbour.
+
     Args:
         box: x, y, width, height in pixels, which may reach beyond the image.
         size: height and width of the image.
     """
     height, width = size
-    left, right = (min(max(round(x), 0), width) for x in (box[0], box[0] + box[2]))
-    top, bottom = (min(max(round(y), 0), height) for y in (box[1], box[1] + box[3]))
+    left, right = (_edge(x, width) for x in (box[0], box[0] + box[2]))
+    top, bottom = (_edge(y, height) for y in (box[1], box[1] + box[3]))
     if left >= right or top >= bottom:
         return None
     runs = [left * height + top]
     for _ in range(right - left - 1):
         runs += [bottom - top, height - (bottom - top)]
     return encode([*runs, bottom - top, (width - right + 1) * height - bottom])
+
+
+def _edge(value: float, side: int) -> int:
+    """The pixel that an edge of a box is rounded to, in an image of this side."""
+    return min(max(math.floor(value + 0.5), 0), side)
 
 
 def _size_and_counts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:

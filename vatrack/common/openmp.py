@@ -12,8 +12,8 @@ def share_cores() -> None:
 
     GNU's OpenMP, which PyTorch uses, by default waits for milliseconds in a loop that keeps the
     core busy. Where another process needs it, the thread that is waited for does not get on either:
-    on two cores beside two busy processes, a training step takes 3.7 times as long as with this
-    limit. Alone on the machine, the limit costs 3 percent.
+    beside busy processes, a training step takes several times as long as with this limit, which
+    alone on the machine costs little (measured by `benchmarks.busy`: docs/performance.md).
 
     To be called before torch is imported; processes that are started later have it, too. Results
     are the same.

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
+import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+
+LOOKED_AT = 1000  # names in a folder, when one is missing
 
 
 def real(path: Path) -> Path:
@@ -80,6 +87,43 @@ def is_link(path: Path) -> bool:
         return path.is_symlink()
     except OSError:
         return False
+
+
+def look_again(folder: Path) -> None:
+    """Changes a folder, so that a network file system asks its server what is in it: what other
+    machines did there may otherwise stay unseen for a minute."""
+    with suppress(OSError):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode))
+
+
+def alike(path: Path) -> Path | None:
+    """The path that is there where this one is missing, if only capitals, the Unicode form, `-`,
+    `_` and spaces of its names differ, or one lacks its ending; or it is in quotes, or has `\\` for
+    `/`.
+
+    Example: where `Config/mine.yaml` is, `alike(Path("config/mine")) == Path("Config/mine.yaml")`
+    """
+    try:
+        bare = Path(str(path).strip("'\" ").replace("\\", "/"))
+        if bare != path and bare.exists():
+            return bare
+        here = next(above for above in path.parents if above.is_dir())
+        names = sorted(each.name for each in islice(here.iterdir(), LOOKED_AT))
+        name, *rest = path.parts[len(here.parts) :]
+        for found in names:
+            if found != name and _plain(name) in (_plain(found), _plain(Path(found).stem)):
+                other = here.joinpath(found, *rest)
+                if other.exists():
+                    return other
+                if (here / found).is_dir() and (inner := alike(other)):
+                    return inner
+    except (OSError, StopIteration):  # it may not be looked for
+        pass
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_ ]+", " ", unicodedata.normalize("NFC", name).casefold())
 
 
 def seen(look: Callable[[], bool]) -> bool:

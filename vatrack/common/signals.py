@@ -1,7 +1,8 @@
-"""Signals that end a long work: they are noted, and obeyed when what was done is saved."""
+"""How processes end: signals are noted, and obeyed when what was done is saved."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import multiprocessing
@@ -54,6 +55,19 @@ def end_with_parent(parent: int) -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def fail_at_exit() -> None:
+    """Lets this process, one of several that work together, end with an error as soon as Python
+    ends: the others wait for it, are ended only then, and libraries that end would wait for them
+    (NCCL)."""
+    atexit.register(_fail)
+
+
+def _fail() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextmanager

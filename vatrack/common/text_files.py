@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from vatrack.common.errors import BROKEN_LINK, InputError
-from vatrack.common.paths import exists, is_link
+from vatrack.common.errors import BROKEN_LINK, InputError, with_fix
+from vatrack.common.paths import alike, exists, is_link
 
 AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
@@ -77,9 +77,20 @@ def no_such(path: Path | str, kind: str) -> str:
     """
     path = Path(path)
     if not exists(path):
-        return BROKEN_LINK if is_link(path) else f"no such {kind}"
+        if is_link(path):
+            return BROKEN_LINK
+        # Frames may be missing by the thousand.
+        meant = alike(path) if kind != "frame" else None
+        return f"no such {kind}" + (f" (did you mean {meant}?)" if meant else "")
     found = "folder" if path.is_dir() else "file" if kind == "folder" else "pipe or a device"
     return f"is a {found}, not a {kind}"
+
+
+def said_missing(path: Path | str, kind: str) -> str:
+    """The path with what `no_such` says of it, and, where nothing is there, where a relative path
+    begins."""
+    there = Path(path).is_absolute() or exists(Path(path))
+    return f"{path}: {no_such(path, kind)}" + ("" if there else f" (relative to {Path.cwd()})")
 
 
 def check_source(path: Path | str, what: str = "a file") -> Path:
@@ -100,8 +111,8 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
         raise InputError(
             f"{path}: no such file: {file} is a file, not a folder; check the path"
         ) from None
-    except PermissionError:
-        raise _forbidden(path) from None
+    except PermissionError as error:
+        raise InputError(with_fix(error, path)) from None
     except (OSError, ValueError) as error:
         lost = isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ELOOP)
         problem = no_such(path, "file") if lost else f"cannot be read ({error})"
@@ -111,13 +122,6 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: is a pipe or a device; save its content to a file first")
     return path
-
-
-def _forbidden(path: Path | str) -> InputError:
-    return InputError(
-        f"{path}: cannot be read (permission denied); correct the permissions of the file and its "
-        "folders"
-    )
 
 
 def is_packed(path: Path) -> bool:
@@ -199,8 +203,8 @@ def _opened(path: Path | str, name: Path | str, what: str, again: str) -> Iterat
                     raise InputError(f"{name}: is {found}")
             stream.seek(0)
             yield stream
-    except PermissionError:
-        raise _forbidden(name) from None
+    except PermissionError as error:
+        raise InputError(with_fix(error, name)) from None
     except (OSError, EOFError, zlib.error, MemoryError) as error:
         raise InputError(f"{name}: cannot be read ({error}); {again}") from None
 

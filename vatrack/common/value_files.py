@@ -21,6 +21,12 @@ from vatrack.common.text_files import AGAIN, read_text
 DEEPEST = 100  # levels of lists and mappings in each other; real files have ten
 MOST = 100_000  # values of a YAML file, those behind an alias counted each time
 
+# What to do about some of the library's complaints.
+_YAML_FIXES = {
+    r"found character '\t'": "use spaces instead of the tab",
+    "mapping values are not": "correct the indentation, and put a space behind each colon",
+}
+
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONG_NUMBER = re.compile(r"[0-9]{4300,}")
 
@@ -138,7 +144,8 @@ def parse_yaml(text: str, source: str) -> Any:
         mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         found = " ".join(f"{error.context or ''} {error.problem or ''}".split())
-        raise InputError(f"{source}: not valid YAML{place} ({found}); correct it") from None
+        fix = next((fix for said, fix in _YAML_FIXES.items() if said in found), "correct it")
+        raise InputError(f"{source}: not valid YAML{place} ({found}); {fix}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(

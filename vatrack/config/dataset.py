@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from vatrack.config.base import Fraction, Frozen
 from vatrack.config.classes import SAILVOS, ClassList, names_problem
+from vatrack.config.plain_words import ADDRESS, CHECKSUM, FOLDER_NAME
 
 
 class SyntheticConfig(Frozen):
@@ -40,11 +41,11 @@ class DownloadConfig(Frozen):
     """A file with a public address."""
 
     url: str = Field(
-        pattern=r"^(https?|file)://",
+        pattern=ADDRESS,
         description="address: https://..., or file:///... for a local copy",
     )
     size: int = Field(gt=0, description="expected size in bytes")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="expected SHA-256 checksum")
+    sha256: str = Field(pattern=CHECKSUM, description="expected SHA-256 checksum")
 
 
 class ArchiveConfig(Frozen):
@@ -55,7 +56,7 @@ class ArchiveConfig(Frozen):
     )
     size: int | None = Field(None, gt=0, description="expected size in bytes; null: not checked")
     sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="expected SHA-256 checksum; null: not checked"
+        None, pattern=CHECKSUM, description="expected SHA-256 checksum; null: not checked"
     )
 
 
@@ -67,7 +68,11 @@ class ValidationConfig(Frozen):
         description="decode: decode every frame; header: read only header and length of the files "
         "(saves hours); exist: check only that the files exist",
     )
-    masks: bool = Field(True, description="compare areas, boxes and occlusion rates with the masks")
+    masks: bool = Field(
+        True,
+        description="compare areas, boxes and occlusion rates with the masks (own data: "
+        "visible masks and occlusion rates with amodal masks)",
+    )
     accept: tuple[str, ...] = Field(
         (),
         description="error codes to treat as warnings (see docs/findings.md)",
@@ -103,13 +108,20 @@ class ClipsConfig(Frozen):
     )
     min_frames: int = Field(5, ge=1, description="minimum number of frames between cuts (spec 1.3)")
 
+    @field_validator("structure")
+    @classmethod
+    def _is_no_misspelt_word(cls, value: str | Path) -> str | Path:
+        if isinstance(value, Path) and (word := str(value).lower()) in ("detect", "whole"):
+            raise ValueError(f"'{value}' is not a clip dictionary; write {word} in small letters")
+        return value
+
 
 class DatasetConfig(Frozen):
     """Raw data, and how it is converted into annotations."""
 
     name: str = Field(
         "mini",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=FOLDER_NAME,
         description="name of the dataset: mini, sailvos, sailvos-cut or your own",
     )
     classes: Literal["sailvos", "data"] | tuple[str, ...] = Field(

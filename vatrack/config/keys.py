@@ -72,6 +72,9 @@ def unknown_key(name: str, model: type[BaseModel], value: Any = None) -> str:
         return f"unknown key; write it in sections: {nested(name, value)}"
     section, _, last = name.rpartition(".")
     siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == section}
+    key, colon, rest = last.partition(":")
+    if colon and key in siblings:
+        return f"unknown key; put a space behind the colon: {key}: {rest}"
     near = [siblings[found] for found in nearest(last, siblings)]
     # A key of another section, or in a section that was misspelled.
     near = near or [key for key in known if key.rpartition(".")[2] == last]

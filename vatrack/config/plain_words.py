@@ -9,6 +9,16 @@ from vatrack.common.counted import counted
 from vatrack.common.similar import not_a_choice
 
 _LONGEST = 60  # characters of a value
+# Regular expressions of values; messages say them in words.
+ADDRESS = r"^(https?|file)://"
+FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+CHECKSUM = r"^[0-9a-f]{64}$"
+_PATTERNS = {
+    ADDRESS: "must begin with https://, http:// or file://",
+    FOLDER_NAME: "cannot be the name of a folder; use ASCII letters and digits, '.', '-' and '_', "
+    "with a letter or digit first",
+    CHECKSUM: "is not a SHA-256; give its 64 digits (0-9, a-f)",
+}
 
 
 def in_plain_words(error: Mapping[str, Any], length: int = 1) -> str:
@@ -24,7 +34,7 @@ def in_plain_words(error: Mapping[str, Any], length: int = 1) -> str:
     Example: `"'many' is not a whole number; give one, such as 3"` for the type `int_parsing`.
     """
     value, context = error["input"], error.get("ctx", {})
-    shown = f"{value!r:.{_LONGEST}}"
+    shown = "null (~ or nothing)" if value is None else f"{value!r:.{_LONGEST}}"
     if (forms := _FORMS.get(error["type"])) is not None:
         return f"{shown} is {forms}"
     if (limit := _LIMITS.get(error["type"])) is not None:
@@ -43,7 +53,8 @@ def in_plain_words(error: Mapping[str, Any], length: int = 1) -> str:
     if error["type"] in ("enum", "literal_error"):
         return f"{shown} is not allowed; give {not_a_choice(context['expected'], value)}"
     if error["type"] == "string_pattern_mismatch":
-        return f"{shown} is not of the form {context['pattern']}; correct it"
+        pattern = context["pattern"]
+        return f"{shown} {_PATTERNS.get(pattern, f'is not of the form {pattern}; correct it')}"
     if error["type"] == "missing":
         return "is missing; add it"
     return str(error["msg"])
@@ -53,7 +64,7 @@ _WHOLE = "not a whole number; give one, such as 3"
 _NUMBER = "not a number; give one, such as 0.5"
 _TEXT = "not text; put it in quotes"
 _SWITCH = "neither true nor false; give one of them"
-_MAPPING = "not a mapping of keys; give keys with values below it (docs/config.md)"
+_MAPPING = "not a mapping of keys; give keys with values below it, indented, as in `  epochs: 6`"
 _FORMS = {
     "int_parsing": _WHOLE,
     "int_type": _WHOLE,

@@ -43,8 +43,8 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise InputError(
-            f"{source}: invalid configuration: {values!r:.60} is not a mapping of keys; see "
-            "docs/config.md"
+            f"{source}: invalid configuration: {values!r:.60} is not a mapping of keys; give "
+            "keys with values, as in `seed: 1` (docs/config.md)"
         )
     if model in (Config, RunConfig):
         if len(values) > FEW and not any(key in model.model_fields for key in values):
@@ -119,10 +119,15 @@ def load_config(path: Path | str | None, overrides: Sequence[str] | None = None)
         overrides: `KEY=VALUE`, one or several, on top of the file
             (`vatrack.config.keys.overridden`).
 
-    Example: `load_config("config/sailvos_cut.yaml").dataset.name == "sailvos-cut"`
-
     Raises:
         InputError: a file is missing, is not valid YAML, or holds an unknown key or a bad value.
+
+    Example:
+        ```python
+        config = vatrack.load_config("config/sailvos_cut.yaml", ["training.epochs=6"])
+        assert (config.dataset.name, config.training.epochs) == ("sailvos-cut", 6)
+        print([f"{run.method} {run.backbone}" for run in config.runs()])
+        ```
     """
     return config_of(_read(path), path, overrides)
 
@@ -215,6 +220,12 @@ def load_run_config(path: Path | str) -> RunConfig:
 
     Raises:
         InputError: the file is missing, is not valid YAML, or holds an unknown key or a bad value.
+
+    Example:
+        ```python
+        run = vatrack.load_run_config("run/config.yaml")
+        print(run.method, run.backbone, run.seed, run.class_list.names)
+        ```
     """
     return parse_config(read_yaml(as_path("the config", path)), str(path), RunConfig)
 

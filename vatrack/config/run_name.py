@@ -28,11 +28,6 @@ class RunName(NamedTuple):
     def __str__(self) -> str:
         return MARK.join(filter(None, self))
 
-    @property
-    def shown(self) -> str:
-        """The name for readers, with a plus between and the label in brackets."""
-        return f"{self.method} + {self.backbone}" + (f" ({self.label})" if self.label else "")
-
     @classmethod
     def parse(cls, name: str) -> RunName | None:
         """The parts of a folder's name; None where it is not a run's."""

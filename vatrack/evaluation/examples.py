@@ -22,10 +22,11 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, create_text, scratch_directory, write_json
+from vatrack.common.files import check_target, create_text, write_json
 from vatrack.common.json_types import Json
 from vatrack.common.locks import filling
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.value_files import read_json
 from vatrack.data.fields import read_masks
 from vatrack.data.known_forms import JOINT, wants

@@ -16,13 +16,14 @@ from vatrack.common.files import (
     refuse_same_file,
     require_ending,
     require_json,
-    scratch_directory,
     sha256_of,
 )
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.parallel import FEWER
 from vatrack.common.paths import same_file
+from vatrack.common.run_files import noted_of
 from vatrack.common.shards import Shard
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
@@ -74,16 +75,20 @@ class EvaluationInputs:
 
 
 def noted_settings(
-    switches: EvaluationConfig, truth: str, tracks: Mapping[MaskType, str], limit: float
+    protocol: Protocol, truth: str, tracks: Mapping[MaskType, str], predictions: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What stands beside the metrics of a run (`RunFolder.evaluation`).
 
     Args:
-        truth: SHA-256 of the (unpacked) joint ground truth; `tracks`: of given per-video ones.
-        limit: exclusive occlusion limit of derived tracks; noted where none are given.
+        truth: SHA-256 of the (unpacked) joint ground truth; `tracks`: of given per-video ones. The
+            exclusive occlusion limit of derived ones is noted where there are some.
+        predictions: what is noted of them.
     """
-    of_tracks: Mapping[Any, str | float] = tracks or {"video_max_occlusion": limit}
-    return {**switches.model_dump(mode="json"), "ground_truth": {"joint": truth, **of_tracks}}
+    noted: dict[str, Any] = {"joint": truth} | {str(name): sha for name, sha in tracks.items()}
+    if not tracks.keys() >= set(protocol.mask_types):
+        noted["video_max_occlusion"] = protocol.video_max_occlusion
+    settings = protocol.switches.model_dump(mode="json")
+    return {**settings, "ground_truth": noted, "predictions": dict(predictions)}
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class FileSet:
     `head`: the small lists of the ground truth; `videos`: all of them in their order, each after
     the number of its first prediction; `files`: where they are read; `protocol`: how they are
     evaluated; `wrong`: the first prediction that belongs to no video, if there is one; `sure`:
-    whether the predictions are known to be for these videos.
+    whether the predictions are known to be for these videos; `made_from`: what is noted of them.
     """
 
     head: TruthHead
@@ -102,6 +107,7 @@ class FileSet:
     protocol: Protocol
     wrong: PredictionError | None
     sure: bool
+    made_from: Mapping[str, Any]
 
     def settings(self) -> dict[str, Any]:
         """How the predictions are evaluated (see `noted_settings`); reads the ground truth.
@@ -110,9 +116,9 @@ class FileSet:
             InputError: a file has changed since it was opened.
         """
         tracks = {name: sha256_of(path) for name, path in self.files.tracks.items()}
-        truth, limit = sha256_of(self.files.truth), self.protocol.video_max_occlusion
+        truth = sha256_of(self.files.truth)
         self.files.check()
-        return noted_settings(self.protocol.switches, truth, tracks, limit)
+        return noted_settings(self.protocol, truth, tracks, self.made_from)
 
     def slice_of(self, shard: Shard) -> slice:
         """Which of the videos belong to a shard."""
@@ -221,7 +227,7 @@ def open_files(
                 ),
                 with_tracks=head.tracks,
             )
-            yield FileSet(head, videos, files, protocol, found.wrong, sure)
+            yield FileSet(head, videos, files, protocol, found.wrong, sure, noted_of(notes))
 
 
 def _check_mask_types(

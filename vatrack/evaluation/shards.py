@@ -125,8 +125,8 @@ def settings_of(shard: Path) -> dict[str, Any]:
     """
     record = read_record(shard)
     protocol = _protocol(record, shard)
-    limit = protocol.video_max_occlusion
-    return noted_settings(protocol.switches, record["ground_truth"], record["tracks"], limit)
+    made_from = record.get("made_from", {})
+    return noted_settings(protocol, record["ground_truth"], record["tracks"], made_from)
 
 
 def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
@@ -151,6 +151,7 @@ def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
         "category_names": list(head.category_names.items()),
         "video_names": list(head.video_names.items()),
         "sure": split.sure,
+        "made_from": dict(split.made_from),
     }
 
 

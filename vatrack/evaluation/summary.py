@@ -149,4 +149,4 @@ def format_metrics(metrics: Metrics) -> str:
 def _shown(value: float | None) -> str:
     if value is None:
         return "-"
-    return str(value) if isinstance(value, int) else f"{value:.1f}"
+    return str(value) if isinstance(value, int) else f"{value:z.1f}"

@@ -75,6 +75,7 @@ def export_predictions(
     """Writes predictions (contract 2) in another form.
 
     Args:
+        predictions: JSON Lines or a JSON array; may be gzipped.
         ground_truth: the joint JSON (contract 3) that the predictions belong to, or the
             `frames.json` that `vatrack track` leaves: it names videos, frames and classes.
         form: "coco" (results list with track ids), "ytvis" (YouTube-VIS results), "mots" (KITTI
@@ -87,8 +88,14 @@ def export_predictions(
     Raises:
         InputError: a file is wrong, the predictions have no such masks, or the form cannot hold
             them.
+
+    Example:
+        ```python
+        found, truth = "predictions.jsonl.gz", "joint.json"
+        print(vatrack.export_predictions(found, truth, "ytvis", "results.json"))
+        ```
     """
-    form = _known(form, Form)
+    form, mask_type = _known("format", form, Form), _known("mask type", mask_type, MaskType)
     predictions, out = as_path("predictions", predictions), as_path("out", out)
     ground_truth = as_path("ground_truth", ground_truth)
     module = _MODULES[form]
@@ -116,12 +123,20 @@ def import_predictions(
 
     Args:
         source: a file for "coco" and "ytvis", else a folder with a text file a video.
+        ground_truth: as for `export_predictions`.
+        form: as for `export_predictions`, without "trackeval".
+        out: JSON Lines, .jsonl or .jsonl.gz.
         mask_type: what the masks of the source are.
 
     Raises:
         InputError: a file is wrong, or does not fit the ground truth.
+
+    Example:
+        ```python
+        print(vatrack.import_predictions("results.json", "joint.json", "ytvis", "theirs.jsonl"))
+        ```
     """
-    form = _known(form, SourceForm)
+    form, mask_type = _known("format", form, SourceForm), _known("mask type", mask_type, MaskType)
     source, out = as_path("source", source), as_path("out", out)
     ground_truth = as_path("ground_truth", ground_truth)
     require_lines(out)
@@ -149,7 +164,7 @@ def import_predictions(
     return Exchanged(out, len(predictions), mask_type, tuple(notes))
 
 
-def _known(form: str, forms: Any) -> Any:
-    if form not in get_args(forms):
-        raise InputError(unknown("format", form, get_args(forms)))
-    return form
+def _known(what: str, value: str, values: Any) -> Any:
+    if value not in get_args(values):
+        raise InputError(unknown(what, value, get_args(values)))
+    return value

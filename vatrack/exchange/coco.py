@@ -15,7 +15,7 @@ from vatrack.common.files import write_json
 from vatrack.common.mask_types import MaskType
 from vatrack.common.value_files import read_json
 from vatrack.exchange.listing import Listing
-from vatrack.exchange.masks import as_prediction
+from vatrack.exchange.masks import as_prediction, free_ids
 from vatrack.exchange.tracks import Track
 
 FOLDER = False
@@ -51,7 +51,7 @@ def read(
     items = read_json(source)
     if not isinstance(items, list):
         raise InputError(f"{source}: not a list of detections; give COCO results")
-    for number, item in enumerate(items, 1):
+    for number, (item, own) in enumerate(zip(items, free_ids(items), strict=True), 1):
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
             raise InputError(f"{where}: not a JSON object; write each detection as one")
@@ -62,7 +62,7 @@ def read(
                 raise InputError(f"{where}: has no {key!r}; add it")
         if "track_id" not in item:
             notes.add("detections without 'track_id' become tracks of one frame")
-        fields = {key: item[key] for key in NEEDED} | {"track_id": item.get("track_id", -number)}
+        fields = {key: item[key] for key in NEEDED} | {"track_id": item.get("track_id", own)}
         mask, box = item.get("segmentation"), item.get("bbox")
         predictions.append(as_prediction(where, listing, mask_type, fields, mask=mask, box=box))
     return predictions, sorted(notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,15 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import rectangle
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import box_of, encode
-from vatrack.data.fields import is_box, problem, read_masks
+from vatrack.data.fields import is_box, is_whole, problem, read_masks
 from vatrack.exchange.listing import Listing
+
+
+def free_ids(items: Sequence[Any]) -> range:
+    """A negative track id for each item, for those that have none: no item names one of them."""
+    named: list[Any] = [item.get("track_id") for item in items if isinstance(item, Mapping)]
+    lowest: int = min([0, *filter(is_whole, named)])
+    return range(lowest - 1, lowest - 1 - len(items), -1)
 
 
 def as_prediction(

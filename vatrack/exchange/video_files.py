@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, create_text, refuse_other_files
+from vatrack.common.files import create_text
+from vatrack.common.output_folders import atomic_directory, refuse_other_files
 from vatrack.common.text_files import no_such
 from vatrack.exchange.listing import Listing, Video, file_stem
 

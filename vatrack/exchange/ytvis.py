@@ -14,8 +14,9 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MaskType
 from vatrack.common.value_files import read_json
+from vatrack.data.fields import is_whole
 from vatrack.exchange.listing import Listing
-from vatrack.exchange.masks import as_prediction
+from vatrack.exchange.masks import as_prediction, free_ids
 from vatrack.exchange.tracks import Track, mixed_classes
 
 FOLDER = False
@@ -61,7 +62,8 @@ def read(
     predictions = []
     # Numbers of items must not be taken for the ids that other items name.
     named = any(isinstance(item, dict) and "track_id" in item for item in items)
-    for number, item in enumerate(items, 1):
+    own_ids = free_ids(items) if named else range(1, len(items) + 1)
+    for number, (item, own_id) in enumerate(zip(items, own_ids, strict=True), 1):
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
             raise InputError(f"{where}: not a JSON object; write each track as one")
@@ -71,7 +73,7 @@ def read(
             if key not in item:
                 raise InputError(f"{where}: has no {key!r}; add it")
         masks, video = item["segmentations"], None
-        if isinstance(item["video_id"], int):
+        if is_whole(item["video_id"]):
             video = listing.video_of.get(item["video_id"])
         if video is None:
             raise InputError(
@@ -85,7 +87,7 @@ def read(
                 f"{counted(len(video.rows), 'frame')}; give a mask or null for each frame"
             )
         fields = {"category_id": item["category_id"], "score": item["score"]}
-        fields["track_id"] = item.get("track_id", -number if named else number)
+        fields["track_id"] = item.get("track_id", own_id)
         for frame, mask in enumerate(masks):
             if mask:
                 own = {"image_id": int(listing.images.id[video.rows[frame]]), **fields}

@@ -25,6 +25,7 @@ from vatrack.evaluation.key_metrics import KEY_METRICS
 from vatrack.experiments.identity import modified
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.made_from import outdated
 from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.metrics_log import TrainingPoint, ValidationPoint, read_metrics_log
 from vatrack.runs.select import read_selection
@@ -180,6 +181,8 @@ def description(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> s
     with suppress(InputError):  # a damaged file: the description says what there is
         if best := read_selection(folder):
             lines.append(f"chosen: epoch {best.epoch}, {best.reason}")
+        if text := outdated(folder, "metrics"):
+            lines.append(f"outdated: {text}")
         if done := RunFolder(folder).complete():
             trained = f"{counted(done['epochs'], 'epoch')} in {duration(done['seconds'])}"
             lines.append(f"trained: {trained}")

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from contextlib import suppress
+from types import FrameType
+from typing import Any
 from urllib.parse import quote
 
 from vatrack.common.errors import InputError
@@ -127,7 +131,7 @@ def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[
 
 
 def check_server(uri: str, port: int) -> socket.socket:
-    """Refuses what `become_server` could not show.
+    """Refuses what `run_server` could not show.
 
     Returns:
         What keeps other calls of this from the port until the server has it, as long as it is open.
@@ -161,16 +165,41 @@ def check_server(uri: str, port: int) -> socket.socket:
     return hold
 
 
-def become_server(uri: str, port: int, hold: socket.socket) -> NoReturn:
-    """Replaces this process by MLflow's server for a store that `links` has prepared.
+def run_server(uri: str, port: int) -> int:
+    """Runs MLflow's server for a store that `links` has prepared, until a signal stops it.
 
-    `hold` is from `check_server`.
+    Ctrl-C reaches this process alone, which passes SIGTERM on: of SIGINT the server shows
+    tracebacks, while it starts, or at the second one.
+
+    Returns:
+        The exit code: 0 after Ctrl-C, 128 and its number after another signal, and at least 1 where
+        the server ended by itself.
     """
-    hold.set_inheritable(True)
     # The links stay in view: no line for each request, nor advice for MLflow's own authors.
     os.environ.setdefault("UVICORN_ACCESS_LOG", "false")
     ignored = "ignore:starlette.middleware.wsgi is deprecated"
     os.environ["PYTHONWARNINGS"] = f"{ignored},{os.environ.get('PYTHONWARNINGS', '')}".strip(",")
     words = ["-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", uri, "--registry-store-uri", uri]
-    os.execv(sys.executable, [sys.executable, *words])
+    came: list[int] = []
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def end() -> None:
+        for server in servers:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        end()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
+            signal.signal(number, stop)
+    servers.append(subprocess.Popen([sys.executable, *words], process_group=0))
+    if came:  # before there was a server
+        end()
+    code = servers[0].wait()
+    if came:
+        return 0 if came[0] == signal.SIGINT else 128 + came[0]
+    return max(code, 1)

@@ -5,6 +5,7 @@ Each format is a module with `read(settings) -> Dataset`; one writer streams wha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +56,23 @@ class Imported:
 
 
 def import_dataset(
-    source_format: SourceFormat, sources: Sequence[Path], images: Path, out: Path
+    source_format: SourceFormat,
+    sources: Sequence[Path],
+    images: Path,
+    out: Path,
+    relative_to: Path | None = None,
 ) -> Imported:
     """Writes a dataset in another format as joint JSON, with what can be computed from its masks.
 
     Args:
         sources: files or folders of annotations, as docs/import-datasets.md says for each format.
-        images: the folder that the file names of images begin in.
+        images: the folder that the file names of images in the sources begin in.
+        relative_to: that folder or one above it, in which the names that are written begin, so
+            that one folder can be named for both subsets; None: `images`.
 
     Raises:
-        InputError: a source is missing or wrong, or no image is found.
+        InputError: a source is missing or wrong, no image is found, or `images` is not in
+            `relative_to`.
     """
     require_json(Path(out), "the dataset is")
     out = check_target(out)
@@ -72,6 +80,7 @@ def import_dataset(
         if not path.exists():
             raise InputError(f"{path}: {no_such(path, 'file or folder')}; give the annotations")
         refuse_same_file(out, path)
+    above = _path_below(relative_to, images)
     dataset = _READERS[source_format](Settings(tuple(sources), images))
     if not dataset.images:
         raise InputError(f"{sources[0]}: contains no images; give another file or folder")
@@ -79,6 +88,8 @@ def import_dataset(
         for video in dataset.videos:
             video["tracks"] = False
     unusable = check_images(dataset.images, images)
+    for image in dataset.images:
+        image["file_name"] = (above / image["file_name"]).as_posix()
     counts = write_joint(dataset, out)
     notes = [f"the source has no {dataset.lacks}"] if dataset.lacks else []
     notes += [*unusable, *dataset.notes]
@@ -98,3 +109,15 @@ def import_dataset(
         counts,
         tuple(notes),
     )
+
+
+def _path_below(folder: Path | None, images: Path) -> Path:
+    """The way from a folder to that of the images; links are not followed."""
+    if folder is None:
+        return Path()
+    try:
+        return Path(os.path.abspath(images)).relative_to(os.path.abspath(folder))  # noqa: PTH100
+    except ValueError:
+        raise InputError(
+            f"{images}: is not in {folder}; give a folder that contains it with --relative-to"
+        ) from None

@@ -45,14 +45,15 @@ CORRECTED = {
     ("20230706030929_WetCloudyNoon_Town10HD", "front", 71, 11): 26,
 }
 _NAME = re.compile(r"(?P<camera>.+)_full_(?P<frame>\d+)_aminseg\.json")
+_ID = re.compile(r"0|[1-9][0-9]{0,8}")
 _Labels = tuple[Path, str, str, int, Json]  # file, sequence, camera, frame, image
 
 
 def read(settings: Settings) -> Dataset:
     """Reads all `*_aminseg.json` below the sources, with or without a folder for each camera.
 
-    A video is a sequence of one camera. Visible is the id map where nothing is hidden, else amodal
-    without the hidden part.
+    A video is a sequence of one camera. Visible is the id map where no hidden part is given, else
+    amodal without the hidden part.
     """
     videos: dict[tuple[str, str], dict[int, Path]] = defaultdict(dict)
     for source in settings.sources:
@@ -99,8 +100,8 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
             raise InputError(f"{path}: not a JSON object of instances by id; {FIX}")
         ids = read_id_map(path.with_suffix(".png"))
         for key, item in document.items():
-            where = f"{path}: instance {key}"
-            if not (key.isascii() and key.isdigit()) or not isinstance(item, dict):
+            where = f"{path}: instance {key:.80}"
+            if not _ID.fullmatch(key) or not isinstance(item, dict):
                 raise InputError(f"{where}: not an integer id with a JSON object; {FIX}")
             category = required(item, "category_id", where)
             right = CORRECTED.get((sequence, camera, number, category), category)
@@ -113,10 +114,10 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
                 raise InputError(f"{where}: occluded is {shown(occluded)}; must be true or false")
             masks: dict[str, Any] = {"amodal": item.get("amodal_mask")}
             masks["hidden"] = item.get("occlusion_mask")
-            if not occluded or is_absent(masks["amodal"]):
+            if not occluded or any(map(is_absent, masks.values())):
                 region = encode_bitmap(ids == int(key))
                 # Without an amodal mask, what is hidden of an occluded object is unknown.
-                masks = {"visible": region, "amodal": None if occluded else region}
+                masks = {"visible": region, "amodal": masks["amodal"] if occluded else region}
             track = required(item, "track_id", where)
             yield Object(where, image, right, track=track, fields={"track_id": track}, **masks)
     if corrected:

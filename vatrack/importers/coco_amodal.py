@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.foreign import VISIBLE_PART
 from vatrack.common.json_types import Json
 from vatrack.importers.dataset import Dataset, Object, Settings, required
@@ -26,6 +27,8 @@ VISIBLE = (
     "segm_visible",
 )
 HIDDEN = ("invisible_mask", "occluded_mask", "occlusion_mask")
+# Of the visible part: 0 tells an object that is hidden from one whose mask was left out.
+VISIBLE_AREA = ("i_area", "visible_area", "area_visible")
 
 
 def read(settings: Settings) -> Dataset:
@@ -42,19 +45,32 @@ def read(settings: Settings) -> Dataset:
 
 def _objects(lists: Lists, single: bool) -> Iterator[Object]:
     partly = whole = False  # whether an annotation can tell what is hidden; whether one is there
+    unclear = 0
     for where, item, image in lists.annotations():
         whole = True
         partly = partly or any(key in item for key in (*VISIBLE, *HIDDEN))
+        amodal, visible, hidden = (_first(item, keys) for keys in (AMODAL, VISIBLE, HIDDEN))
+        if visible is None and any(item.get(key) in ([], [[]]) for key in VISIBLE):
+            if any(item.get(key) == 0 for key in VISIBLE_AREA):
+                size = [image["height"], image["width"]]
+                visible = {"size": size, "counts": [size[0] * size[1]]}
+            elif amodal is not None and hidden is None:
+                unclear += 1
         yield Object(
             where,
             image,
             required(item, "category_id", where),
             track=None if single else _track(item, where),
-            amodal=_first(item, AMODAL),
-            visible=_first(item, VISIBLE),
-            hidden=_first(item, HIDDEN),
+            amodal=amodal,
+            visible=visible,
+            hidden=hidden,
             crowd=item.get("iscrowd", 0),
             fields={"source_id": item["id"]} if "id" in item else {},
+        )
+    if unclear:
+        lists.notes.append(
+            f"{counted(unclear, 'object')} with an empty list as visible mask and no area of it "
+            "counted as not hidden; for hidden ones, add `i_area`: 0 and import the file again"
         )
     if whole and not partly:
         lists.notes.append(

@@ -26,6 +26,7 @@ from vatrack.importers.dataset import (
 # Names that a published file spells wrongly.
 SPELLING = {"trcuk": "truck"}
 TRACK = ("instance_id", "track_id")
+POSITION = ("frame_id", "frame_index")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _add_images(
         belongs = required(item, "video_id", where)
         if belongs not in videos:
             raise InputError(f"{where}: video_id {belongs} is not in the list of videos; {FIX}")
-        position = item.get("frame_id", item.get("frame_index"))
+        position = next((item[key] for key in POSITION if item.get(key) is not None), None)
         if not isinstance(position, int) or not is_whole(position):
             raise InputError(f"{where}: has no integer `frame_id` or `frame_index`; {FIX}")
         rows[belongs].append((position, item))
@@ -158,7 +159,8 @@ def _add_images(
                     f"{path}: image {image['id']}: frame {first} of video {number} is listed "
                     f"twice; {FIX}"
                 )
-        video = frames.video(str(item.get("name", number)), source_id=number)
+        name = str(number if item.get("name") is None else item["name"])
+        video = frames.video(name, source_id=number)
         for position, (_, image) in enumerate(ordered):
             where = f"{path}: image {image['id']}"
             found[image["id"]] = _add(frames, video, position, image, where)

@@ -137,11 +137,12 @@ class _Writer:
                 visible = _merge(amodal, _complement(hidden), size, intersect=True)
             elif self._whole_if_absent:
                 visible = amodal
-        if amodal is None and visible is not None:
-            if hidden is not None and _area(hidden, size):
-                amodal = _merge(visible, hidden, size)
-            elif not _area(visible, size):
-                visible = None
+        if amodal is None and hidden is not None and _area(hidden, size):
+            # A hidden part alone belongs to an object of which nothing else is there.
+            visible = visible or _empty(size)
+            amodal = _merge(visible, hidden, size)
+        elif amodal is None and visible is not None and not _area(visible, size):
+            visible = None
         if amodal is not None and visible is not None and visible != amodal:
             united = _merge(amodal, visible, size)
             if united != amodal:
@@ -195,6 +196,10 @@ def _area(counts: bytes, size: Size) -> int:
 def _merge(first: bytes, second: bytes, size: Size, *, intersect: bool = False) -> bytes:
     codes = [{"size": list(size), "counts": counts} for counts in (first, second)]
     return encode(decode(coco_mask.merge(codes, intersect=intersect)["counts"]))
+
+
+def _empty(size: Size) -> bytes:
+    return encode([size[0] * size[1]])
 
 
 def _complement(counts: bytes) -> bytes:

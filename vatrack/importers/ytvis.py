@@ -45,11 +45,13 @@ def read(settings: Settings) -> Dataset:
             raise InputError(
                 f"{where}: has no list `file_names`; a video needs at least one frame; {FIX}"
             )
-        if "length" in item.value:
+        if item.value.get("length") is not None:
             listed(names, item.value["length"], "file_names", where)
         size = (required(item.value, "height", where), required(item.value, "width", where))
-        folder = str(names[0]).rpartition("/")[0]
-        video = frames.video(str(item.value.get("name", folder or number)), source_id=number)
+        name = item.value.get("name")
+        if name is None:
+            name = str(names[0]).rpartition("/")[0] or number
+        video = frames.video(str(name), source_id=number)
         images[number] = [
             frames.image(video, position, name, size, where) for position, name in enumerate(names)
         ]
@@ -63,7 +65,7 @@ def read(settings: Settings) -> Dataset:
 
 
 def _objects(settings: Settings, images: dict[int, list[Json]]) -> Iterator[Object]:
-    path = settings.only_source()
+    path, seen = settings.only_source(), set[tuple[int, int]]()
     for element in read_lists(path):
         if element.section != "annotations":
             continue
@@ -73,6 +75,9 @@ def _objects(settings: Settings, images: dict[int, list[Json]]) -> Iterator[Obje
         video = required(item, "video_id", where)
         if video not in images:
             raise InputError(f"{where}: video_id {video} is not in the list of videos; {FIX}")
+        if (video, track) in seen:  # two objects would become one
+            raise InputError(f"{where} is listed twice in video {video}; {FIX}")
+        seen.add((video, track))
         frames = images[video]
         masks = listed(item.get("segmentations"), len(frames), "segmentations", where)
         levels = item.get("occlusion")

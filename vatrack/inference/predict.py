@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from vatrack.common.files import (
     create_text,
     refuse_same_file,
     require_lines,
+    sha256_of,
 )
 from vatrack.common.gpus import claimed
 from vatrack.common.parallel import available_cores, ordered_streams
@@ -45,20 +47,22 @@ logger = logging.getLogger(__name__)
 
 def write_predictions(predictions: Iterable[dict[str, Any]], out: Path) -> int:
     """Writes JSON Lines (gzip by name), whole or not at all; returns the number of lines."""
-    return _write_lines(map(_line, predictions), out)
+    return _write_lines(map(_line, predictions), out)[0]
 
 
 def _line(prediction: dict[str, Any]) -> str:
     return json.dumps(prediction, allow_nan=False) + "\n"
 
 
-def _write_lines(lines: Iterable[str], out: Path) -> int:
-    count = 0
+def _write_lines(lines: Iterable[str], out: Path) -> tuple[int, str]:
+    """The number of lines, and the SHA-256 of the (unpacked) file."""
+    count, digest = 0, hashlib.sha256()
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for line in lines:
             stream.write(line)
+            digest.update(line.encode())
             count += 1
-    return count
+    return count, digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,10 @@ class Predicted:
 
 def predict_files(
     run: RunConfig,
-    checkpoint: Path,
-    ground_truth: Path,
-    images: Path,
-    out: Path,
+    checkpoint: Path | str,
+    ground_truth: Path | str,
+    images: Path | str,
+    out: Path | str,
     processes: int | None = None,
     class_map: Mapping[str, str] | None = None,
     shard: Shard | None = None,
@@ -91,13 +95,19 @@ def predict_files(
 
     The settings that predictions depend on are left beside them, in inference.yaml (`inference`,
     `input`, and `precision`, `tf32` and `winograd` of `compute`, as in a config file): they may be
-    newer than those of the training. `predictions` there is the name of the file, `categories` are
-    the names and ids of the classes.
+    newer than those of the training. `predictions` there is the name of the file, `sha256` the
+    checksum of its (unpacked) content, `checkpoint` the epoch and checksum of the checkpoint,
+    `categories` are the names and ids of the classes.
 
     The classes are those of the checkpoint, whatever the config says. Predictions carry the
     category ids that the annotation file has for classes of the same name.
 
     Args:
+        run: settings, such as those of the run that the checkpoint is of.
+        checkpoint: best.pt or another checkpoint of ours, or an exported one.
+        ground_truth: a joint JSON (contract 3), of which the frames are read, not the masks.
+        images: the folder that its file names are relative to.
+        out: JSON Lines (contract 2), .jsonl or .jsonl.gz.
         class_map: classes of the checkpoint to classes of the file; an empty name leaves a class
             out.
         processes: each predicts whole clips with one thread (PyTorch rounds otherwise with another
@@ -111,6 +121,12 @@ def predict_files(
             inference.yaml cannot be written, or is read; or the classes of the checkpoint are not
             those of the file.
         BrokenProcessPool: one of several processes was killed.
+
+    Example:
+        ```python
+        run = vatrack.load_run_config("run/config.yaml")
+        print(vatrack.predict_files(run, "best.pt", "joint.json", "clips", "predictions.jsonl.gz"))
+        ```
     """
     check_type("run", run, RunConfig)
     if processes is not None:
@@ -139,6 +155,7 @@ def predict_files(
         record_path(out).unlink(missing_ok=True)  # it says that the shard is complete
     file.require_frames(images)
     weights = load(checkpoint)
+    made_from = {"epoch": weights.epoch, "sha256": sha256_of(checkpoint)}
     run = weights.run(run)
     ids = file.categories.category_ids(run.class_list, str(checkpoint), class_map)
     if note := file.categories.note(run.class_list):
@@ -157,11 +174,12 @@ def predict_files(
             del weights  # the network shares their memory or, on a GPU, has a copy
         # Closed here, so that progress and processes end before an error is shown.
         with closing(lines), _threads(None if processes is None else 1):
-            count = _write_lines(chain.from_iterable(lines), out)
+            count, digest = _write_lines(chain.from_iterable(lines), out)
     used = run.model_dump(
         mode="json",
         include={"inference": True, "input": True, "compute": {"precision", "tf32", "winograd"}},
     )
+    used["checkpoint"] = made_from
     # By the names of the file, where it has some.
     names = {number: name for name, number in file.categories.ids.items()}
     names = names or dict(enumerate(run.class_list.names, 1))
@@ -171,9 +189,9 @@ def predict_files(
         first, last = clip_names[0], clip_names[-1]
         used["clips"] = {"number": len(clip_names), "first": first, "last": last}
     if shard:
-        write_record(out, shard, checkpoint, clips, everything, ids, count, used)
+        write_record(out, shard, clips, everything, ids, count, used)
     else:
-        write_settings(out, used)
+        write_settings(out, used, digest)
     return Predicted(out, count, frames, len(clips))
 
 

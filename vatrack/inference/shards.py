@@ -19,7 +19,6 @@ from vatrack.common.files import (
     create_text,
     refuse_same_file,
     require_lines,
-    sha256_of,
     write_json,
     write_yaml,
 )
@@ -46,7 +45,6 @@ def record_path(predictions: Path) -> Path:
 def write_record(
     predictions: Path,
     shard: Shard,
-    checkpoint: Path,
     clips: Sequence[Sequence[Frame]],
     everything: Sequence[Sequence[Frame]],
     category_ids: Sequence[int | None],
@@ -61,7 +59,7 @@ def write_record(
         count: of its predictions.
         settings: see `write_settings`.
     """
-    digest = sha256_of(checkpoint)
+    digest = settings["checkpoint"]["sha256"]
     whole = hashlib.sha256(repr([list(map(astuple, clip)) for clip in everything]).encode())
     content = {"shard": shard.number, "of": shard.count, "checkpoint": digest}
     content |= {"set": whole.hexdigest(), "classes": list(category_ids)}
@@ -70,9 +68,11 @@ def write_record(
     write_json(record_path(predictions), content, indent=1)
 
 
-def write_settings(predictions: Path, settings: dict[str, Any]) -> None:
-    """Leaves inference.yaml beside predictions, with the name of the file that it describes."""
-    write_yaml(predictions.with_name(SETTINGS_FILE), {"predictions": predictions.name, **settings})
+def write_settings(predictions: Path, settings: dict[str, Any], digest: str = "") -> None:
+    """Leaves inference.yaml beside predictions, with the name of the file that it describes and the
+    SHA-256 of its (unpacked) content, unless that is still being written."""
+    described = {"predictions": predictions.name} | ({"sha256": digest} if digest else {})
+    write_yaml(predictions.with_name(SETTINGS_FILE), described | settings)
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
     require_lines(out)
     refuse_same_file(out, *shards)
     known = complete([(path, _read_record(path)) for path in shards], DIFFERS, out, "predict")
-    count = 0
+    count, digest = 0, hashlib.sha256()
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for path, other in known:
-            count += _copy(path, other["predictions"], stream)
-    write_settings(out, known[0][1]["settings"])
+            count += _copy(path, other["predictions"], stream, digest)
+    write_settings(out, known[0][1]["settings"], digest.hexdigest())
     return Merged(out, count, sum(len(other["clips"]) for _, other in known), len(known))
 
 
@@ -131,11 +131,12 @@ def _read_record(predictions: Path) -> dict[str, Any]:
     return record
 
 
-def _copy(path: Path, expected: int, stream: Any) -> int:
-    """Copies the lines of a shard; their number must be what its record says."""
+def _copy(path: Path, expected: int, stream: Any, digest: Any) -> int:
+    """Copies the lines of a shard, also to a digest; their number must be what its record says."""
     count = 0
     for line in _lines(path):
         stream.write(line)
+        digest.update(line.encode())
         count += 1
     if count != expected:
         raise InputError(

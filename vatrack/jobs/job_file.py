@@ -17,10 +17,10 @@ from vatrack.common.locks import held, locked
 from vatrack.common.paths import real
 from vatrack.common.user import user_name
 from vatrack.common.value_files import read_json
+from vatrack.jobs.call import ALIVE
 from vatrack.jobs.interrupt import Interrupted, never, pause
 from vatrack.jobs.local import LocalJob
 from vatrack.jobs.slurm import SlurmJob, find_slurm_job
-from vatrack.jobs.submit import ALIVE
 
 
 @dataclass(frozen=True)

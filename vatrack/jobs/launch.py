@@ -20,11 +20,12 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
 from vatrack.common.gpus import claimed
 from vatrack.config import LauncherConfig
+from vatrack.jobs.call import JobCall, JobResult
 from vatrack.jobs.interrupt import Interrupted, Signals, keeps_job, noted_signals
 from vatrack.jobs.job_file import JobFile, SubmittedJob
 from vatrack.jobs.local import LocalJob, parents, start_time
 from vatrack.jobs.slurm import SlurmJob
-from vatrack.jobs.submit import JobCall, JobResult, check_launcher, process_count, submit
+from vatrack.jobs.submit import check_launcher, process_count, submit
 from vatrack.jobs.wait import Files, JobFailed, failed, follow_job, result, show
 
 __all__ = ["JobFailed", "run_in_job"]

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import pickle
-import stat
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from vatrack.common.growing_text import GrowingText
+from vatrack.common.paths import look_again
+from vatrack.jobs.call import PLACE, JobResult
 from vatrack.jobs.local import LocalJob
 from vatrack.jobs.slurm import SlurmJob
-from vatrack.jobs.submit import JobResult
 
 POLL_SECONDS = 0.5
 # How long a result may take to arrive from another machine's side of the file system.
 RESULT_SECONDS = 15
 # How long the other processes of a job get to end by themselves after one has failed.
 PEER_SECONDS = 20
-# submitit's own lines in a job's log.
-OWN_LINES = ("submitit INFO", "submitit WARNING", "submitit ERROR")
+# Lines of a job's log that are not shown: submitit's own, and the places of errors.
+HIDDEN = ("submitit INFO", "submitit WARNING", "submitit ERROR", PLACE)
 
 Job = SlurmJob | LocalJob
 
@@ -42,8 +41,8 @@ def show(stream: TextIO, line: str) -> None:
         pass
 
 
-def _without_own(lines: list[str]) -> list[str]:
-    return [line for line in lines if not line.startswith(OWN_LINES)]
+def _shown(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith(HIDDEN)]
 
 
 class Files:
@@ -78,12 +77,6 @@ class Files:
             return None
         return outcome, value
 
-    def look_again(self) -> None:
-        """Changes the folder, so that a network file system looks for new files there."""
-        folder = self.submitted.parent
-        with suppress(OSError):
-            folder.chmod(stat.S_IMODE(folder.stat().st_mode))
-
     def last_words(self) -> tuple[str, Path]:
         """The last line of the errors of the process that failed first, and its log."""
         results = self.results()
@@ -94,7 +87,7 @@ class Files:
         ]
         path = Path((failed or self._tasks)[0].stderr)
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        lines = [line for line in _without_own(lines) if line.strip()]
+        lines = [line for line in _shown(lines) if line.strip()]
         return (lines[-1] if lines else "it left no error message"), path
 
 
@@ -122,7 +115,7 @@ def follow_job(job: Job, files: Files, stream: TextIO, interrupted: Callable[[],
         complete = None not in results and (len(results) == 1 or not any(map(failed, results)))
         ended = complete or job.over()
         for log in logs:
-            if lines := _without_own(log.lines(last=ended)):
+            if lines := _shown(log.lines(last=ended)):
                 show(stream, "\n".join(lines))
         if job.news != news:
             news = job.news
@@ -154,7 +147,7 @@ def result(job: Job, files: Files) -> JobResult:
         and not any(map(failed, results))
         and time.monotonic() < deadline
     ):
-        files.look_again()
+        look_again(files.submitted.parent)
         time.sleep(POLL_SECONDS)
     for _, value in filter(None, results):
         if isinstance(value, JobResult):

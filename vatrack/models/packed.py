@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,21 @@ from vatrack.models.winograd import WinogradConv2d
 _LARGEST_ERROR = 1e-4  # of numbers about 1, in the test of the operators
 
 
-class PackedConv2d(nn.Module):
+class _Packed(nn.Module):
+    """Of weights in oneDNN's order there are no copies: a copy, also one for another process, has
+    them in PyTorch's order until its first call."""
+
+    weight: Tensor | None
+    packed: Tensor
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if (packed := state.pop("packed", None)) is not None:
+            state["weight"] = packed.to_dense()
+        return state
+
+
+class PackedConv2d(_Packed):
     """A convolution whose weights are brought into order at the first call, for that image size.
 
     Another size is slower, not wrong.
@@ -31,14 +46,14 @@ class PackedConv2d(nn.Module):
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         assert not isinstance(layer.padding, str)
-        self.weight: Tensor | None = layer.weight.detach()
+        self.weight = layer.weight.detach()
         self.bias = None if layer.bias is None else layer.bias.detach()
         self.form = list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups
 
     def _packed(self, x: Tensor) -> Tensor:
         weight = self.weight
         if weight is not None:
-            self.packed: Tensor = torch.ops.aten.mkldnn_reorder_conv2d_weight(
+            self.packed = torch.ops.aten.mkldnn_reorder_conv2d_weight(
                 weight.contiguous().to_mkldnn(), *self.form, list(x.shape)
             )
             self.weight = None
@@ -71,19 +86,19 @@ class PackedConv2d(nn.Module):
         )
 
 
-class PackedLinear(nn.Module):
+class PackedLinear(_Packed):
     """A linear layer, its weights brought into order at the first call, for that number of rows."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight: Tensor | None = weight.detach()
+        self.weight = weight.detach()
         self.bias = None if bias is None else bias.detach()
 
     def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
         """(n, inputs) to (n, outputs)."""
         weight = self.weight
         if weight is not None:
-            self.packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(
                 weight.contiguous(), len(x) or None
             )
             self.weight = None

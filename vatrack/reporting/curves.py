@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.paths import real
-from vatrack.config.run_name import RunName
 from vatrack.runs.metrics_log import read_metrics_log
 
 LARGEST_LINE = 300  # points of one drawn line; a panel of a few hundred pixels cannot show more
@@ -49,24 +47,6 @@ class Curves:
         """A curve by its name; None where none of its values is known."""
         found = self.terms.get(name, self.metrics.get(name))
         return found if found is not None and np.isfinite(found).any() else None
-
-
-def run_labels(runs: Sequence[Path]) -> list[str]:
-    """A short name for each run: the end of its path, as long as makes the names differ."""
-    paths = [real(run).parts for run in runs]
-    if len(set(paths)) < len(paths):
-        twice = next(run for run, own in zip(runs, paths, strict=True) if paths.count(own) > 1)
-        raise InputError(f"{twice}: the run is given twice; give each run folder once")
-    for length in range(1, max(map(len, paths)) + 1):
-        tails = [own[-length:] for own in paths]
-        if len(set(tails)) == len(tails):
-            break
-    return ["/".join([*above, _shown(name)]) for *above, name in tails]
-
-
-def _shown(name: str) -> str:
-    run = RunName.parse(name)
-    return run.shown if run else name
 
 
 def read_curves(path: Path) -> Curves:

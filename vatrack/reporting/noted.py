@@ -1,21 +1,27 @@
 """What a run has noted of the evaluation of its metrics: by which settings, with which ground
-truth."""
+truth. One rule says in what those of two runs differ."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from vatrack.common.mask_types import MaskType
 from vatrack.common.value_files import read_yaml
+from vatrack.config import EvaluationConfig
 from vatrack.runs.folder import RunFolder
 
-# What is noted of the ground truth, as messages call it.
-TRUTHS = {
-    "joint": "ground truth",
-    "amodal": "ground truth of amodal tracks",
-    "visible": "ground truth of visible tracks",
-    "video_max_occlusion": "occlusion limits of the tracks",
-}
+# What is no setting; or changes no other metric, and metrics that one run lacks are left out.
+NO_SETTINGS = {"ground_truth", "predictions", "extended"}
+LIMIT = "video_max_occlusion"
+
+
+class Difference(NamedTuple):
+    """What differs between two evaluations, in words; and what it is in the one and the other."""
+
+    what: str
+    values: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -23,33 +29,46 @@ class Noted:
     """The content of evaluation.yaml; what older versions did not note is missing.
 
     Attributes:
-        settings: those that change metrics, by their keys.
-        truth: checksums by the keys of `TRUTHS`.
+        truth: the checksum of the joint ground truth, as `joint`.
+        tracks: those of the video metrics by mask type: the checksum of a file, or the limit by
+            which they were derived.
+        settings: those that change metrics, by their keys; a missing one has its default.
     """
 
-    settings: dict[str, Any] = field(default_factory=dict)
-    truth: dict[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, Any] = field(default_factory=dict)
+    tracks: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def differing(self, other: Noted) -> list[str]:
+    def differences(self, other: Noted) -> list[Difference]:
         """What keeps two evaluations from being compared, of what both say."""
-        pairs = (self.truth, other.truth), (self.settings, other.settings)
-        truths, settings = (
-            [key for key in mine.keys() & its.keys() if mine[key] != its[key]]
-            for mine, its in pairs
-        )
-        names = [what for key, what in TRUTHS.items() if key in truths]
-        return [*names, "evaluation settings"] if settings else names
+        parts = {
+            "ground truth": (self.truth, other.truth),
+            "ground truth of tracks": (self.tracks, other.tracks),
+            "evaluation settings": (self.settings, other.settings),
+        }
+        found = []
+        for what, (mine, its) in parts.items():
+            names = [name for name in mine if name in its and mine[name] != its[name]]
+            one, two = (", ".join(f"{name}: {own[name]}" for name in names) for own in (mine, its))
+            found += [Difference(what, (one, two))] * bool(names)
+        return found
 
 
-def read_noted(folder: RunFolder) -> Noted:
-    """What stands beside the metrics of a run.
+def read_noted(folder: RunFolder, masks: Sequence[MaskType]) -> Noted:
+    """What stands beside the metrics of a run whose method predicts these masks.
 
     Raises:
         InputError: it is no valid YAML.
     """
     values = read_yaml(folder.evaluation) if folder.evaluation.is_file() else None
-    settings = dict(values) if isinstance(values, dict) else {}
-    truth = settings.pop("ground_truth", None)
-    # It changes no other metric, and metrics that one run does not have are left out.
-    settings.pop("extended", None)
-    return Noted(settings, truth if isinstance(truth, dict) else {})
+    if not isinstance(values, dict) or not values:
+        return Noted()
+    truth = values.get("ground_truth")
+    truth = truth if isinstance(truth, dict) else {}
+    derived = {mask_type: f"{LIMIT} {truth[LIMIT]}" for mask_type in masks if LIMIT in truth}
+    settings = EvaluationConfig().model_dump(mode="json") | values
+    return Noted(
+        {key: truth[key] for key in ("joint",) if key in truth},
+        derived | {key: truth[key] for key in masks if key in truth},
+        {key: value for key, value in settings.items() if key not in NO_SETTINGS},
+    )

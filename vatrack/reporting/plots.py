@@ -27,10 +27,11 @@ from vatrack.reporting.curves import (
     Curves,
     loss_names,
     read_curves,
-    run_labels,
     smooth,
     thin,
 )
+from vatrack.reporting.tables.names import short_names
+from vatrack.reporting.tables.sources import in_order, sources_of
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import require_run
 
@@ -88,21 +89,23 @@ def write_curves(runs: Sequence[Path], out: Path) -> WrittenPlots:
     """Draws losses.svg, learning_rate.svg and validation.svg into the folder `out`.
 
     Args:
-        runs: run folders, each with a metrics.jsonl; a last line that was cut off by the end of a
-            killed run is left out.
+        runs: run folders, each with config.yaml and metrics.jsonl; a last line that was cut off by
+            the end of a killed run is left out.
         out: folder; other files in it stay.
 
     Raises:
-        InputError: no run is given, a metrics.jsonl is missing, or one of its lines is not what a
-            run writes.
+        InputError: no run is given, or one twice, a file is missing, or a line of a metrics.jsonl
+            is not what a run writes.
     """
     if not runs:
         raise InputError("no run given; give at least one run folder with --run")
     out = Path(out)
     for run in runs:
-        require_run(Path(run), "metrics_log")
-    curves = [read_curves(RunFolder(run).metrics_log) for run in runs]
-    named = dict(zip(run_labels(runs), curves, strict=True))
+        for name in ("metrics_log", "config"):
+            require_run(Path(run), name)
+    sources = in_order(sources_of(runs))  # as in the report, so that a run has the same colour
+    curves = [read_curves(RunFolder(own.metrics.parent).metrics_log) for own in sources]
+    named = dict(zip(short_names(sources), curves, strict=True))
     drawings = {
         "losses.svg": draw_losses,
         "learning_rate.svg": draw_learning_rate,

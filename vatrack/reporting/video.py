@@ -57,7 +57,18 @@ class DrawSettings:
         parts: some of "outline" (of the whole object), "fill" (its visible part), "hidden" (its
             hidden part, hatched), "box", "id", "class", "score" and "trail", or a single one;
             default: all but box and trail.
-        line_width: in pixels; None: depends on the frame size.
+        line_width: in pixels, 1 to 100; None: depends on the frame size.
+
+    Raises:
+        InputError: a part is unknown, or the line width is out of range.
+
+    Example:
+        ```python
+        image = cv2.imread("frames/000000.png")
+        (result,) = predictor.track([image])
+        boxes = vatrack.DrawSettings(parts=("box", "class"), line_width=2)
+        cv2.imwrite("boxes.png", result.plot(image, boxes))
+        ```
     """
 
     parts: tuple[str, ...] = DEFAULT_PARTS

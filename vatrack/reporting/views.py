@@ -50,6 +50,7 @@ class Views:
         tile: width and height of a tile; `columns` of them are beside each other.
         rate: frames a second; `score`: predictions below it are not drawn.
         clips: worst first, those without a value last; `of_clips`: of so many.
+        predictions: checksum of the drawn ones, where it is noted beside them.
     """
 
     metric: str
@@ -60,6 +61,7 @@ class Views:
     score: float
     of_clips: int
     clips: tuple[ClipView, ...]
+    predictions: str = ""
 
     def __str__(self) -> str:
         frames = sum(clip.frames for clip in self.clips)

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from vatrack.common.arguments import check_score
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, refuse_other_files, write_json
+from vatrack.common.files import write_json
 from vatrack.common.images import ImageArray
+from vatrack.common.output_folders import atomic_directory, refuse_other_files
 from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting import sheet
@@ -26,6 +27,7 @@ from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
 from vatrack.reporting.details import Details, read_details
 from vatrack.reporting.layers import FrameList, Layer, find_owners, read_layers
 from vatrack.reporting.views import FILE, ClipView, Views, choose
+from vatrack.runs.made_from import predictions_of
 
 TILE = (300, 480)  # largest height and width of a view, pixels
 COLUMNS = 3  # tiles beside each other
@@ -109,6 +111,7 @@ def write_views(
             score,
             len(listed.images.frames),
             tuple(clips),
+            str(predictions_of(predictions).get("sha256", "")),
         )
         write_json(folder / FILE, asdict(views), indent=1)
     return views

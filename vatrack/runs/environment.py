@@ -6,11 +6,15 @@ import json
 import os
 import platform
 import subprocess
+import warnings
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack.common.counted import counted
+from vatrack.common.errors import InputError
+from vatrack.common.value_files import read_json
 from vatrack.version import __version__
 
 if TYPE_CHECKING:
@@ -33,6 +37,44 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         else f"cpu, {counted(torch.get_num_threads(), 'thread')}",
         "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def resumed_environment(path: Path, now: dict[str, Any]) -> dict[str, Any]:
+    """The content of environment.json of a training that is resumed: the present environment, with
+    those of its earlier starts under "earlier", where they differ. Warns where the last one does.
+
+    Args:
+        path: environment.json of the start before; one that cannot be read says nothing.
+    """
+    try:
+        before = read_json(path)
+        earlier = list(before.pop("earlier", []))
+        changes = environment_changes(before, now)
+    except (InputError, AttributeError, TypeError, ValueError):
+        return now
+    if changes:
+        earlier = [*earlier, before]
+        warnings.warn(
+            f"{path.parent}: resumed in another environment: {', '.join(changes)}; results may "
+            "differ from those of an uninterrupted training",
+            stacklevel=2,
+        )
+    return now | ({"earlier": earlier} if earlier else {})
+
+
+def environment_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What may change numbers between two environments, where it is known of both: "torch (2.10.0,
+    now 2.11.0)"."""
+    old, new = (
+        {name: found.get(name) for name in ("vatrack", "git_revision", "device")}
+        | (packages if isinstance(packages := found.get("packages"), dict) else {})
+        for found in (before, now)
+    )
+    return [
+        f"{name.replace('_', ' ')} ({value}, now {new[name]})"
+        for name, value in old.items()
+        if None not in (value, new.get(name)) and value != new[name]
+    ]
 
 
 def git_revision() -> str | None:

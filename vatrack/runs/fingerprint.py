@@ -24,6 +24,8 @@ MACHINE = {
 # them. Older versions did not note them, and start weights may be gone when it is resumed.
 CONTENTS = {"annotations": "the data", "weights": "the content of training.weights"}
 
+VALIDATION_DATA = "validation data"  # digests of the validation set, among an identity's `valid`
+
 
 def config_hash(run: RunConfig) -> str:
     """Fingerprint of all settings that decide the numbers of a run: equal on every machine."""

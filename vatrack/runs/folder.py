@@ -30,6 +30,8 @@ EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
 # What may be in a run's folder before its training: a config, logs of whoever starts it, hidden
 # files (locks, half-written ones).
 BEFOREHAND = re.compile(r"\..*|.*\.(ya?ml|log|out|err)")
+# In .training.json: a workflow was told to begin the training anew (--forcerun).
+REPEAT = "repeat"
 PUT_ASIDE = re.compile(r"(complete|interrupted)_\d+")  # folders of earlier trainings
 
 
@@ -175,19 +177,28 @@ class RunFolder:
         """Removes what an earlier training left, and what was made of it.
 
         Neither must be taken for this one's.
+
+        Raises:
+            InputError: a file stays where it is.
         """
         for path in (self.start_weights, self.ended):
             path.unlink(missing_ok=True)
         # Where no training has noted its environment, files of these names are somebody's own.
         for leftover in (*self._made, *(self._derived if self.environment.exists() else ())):
             _remove(leftover)
+            # A network file system keeps removed files that are open somewhere, as .nfs...
+            if kept := [path for path in leftover.rglob("[!.]*") if path.is_file()]:
+                raise InputError(
+                    f"{kept[0]}: cannot be removed, but is of an earlier training; remove "
+                    f"{leftover} and train again"
+                )
 
     def remove_half_written(self) -> None:
         """Removes what a killed training was writing when it ended."""
         for folder in (self.checkpoints, self.validations):
             for leftover in folder.glob(".epoch_*"):
                 if leftover.is_file():
-                    leftover.unlink()
+                    leftover.unlink(missing_ok=True)
 
     def complete(self) -> dict[str, Any] | None:
         """What a training wrote when it came to its end; None where none has.
@@ -204,6 +215,11 @@ class RunFolder:
         except InputError:  # none, or a damaged one
             return None
         return content if isinstance(content, dict) and _is_summary(content) else None
+
+    def repeat(self) -> None:
+        """Has a complete training begin anew the next time that a workflow asks for it."""
+        if content := self.replaced():
+            write_json(self.ended, {**content, REPEAT: True}, indent=2)
 
     def read_training(self) -> dict[str, Any]:
         """The content of training.json.

@@ -14,6 +14,7 @@ from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
 from vatrack.config import load_run_config
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.made_from import Outdating, outdated
 
 # What makes the files of a run, in this order; their names are those of `RunFolder`.
 STEPS = {
@@ -31,10 +32,12 @@ def file_of_run(path: Path, name: str) -> Path:
         name: that of the file in `RunFolder`: `config`, `best_checkpoint`, `predictions`, ...
 
     Raises:
-        InputError: a folder without that file.
+        InputError: a folder without that file; or a run whose predictions are outdated.
     """
     if not path.is_dir():
         return path
+    if name == "predictions" and outdated(path, "predictions"):
+        raise InputError(f"{path}: {outdated_step(path, 'predictions')}")
     found: Path = getattr(RunFolder(path), name)
     for file in (found, found.with_name(found.name.removesuffix(".gz"))):  # of `track`: unpacked
         if file.is_file():
@@ -45,6 +48,13 @@ def file_of_run(path: Path, name: str) -> Path:
     if (path / "runs").is_dir():
         fix = f"this is a results folder; give one of the folders in {path / 'runs'}"
     raise InputError(f"{path}: folder without {found.name}; {fix}")
+
+
+def outdated_step(folder: Path, name: Outdating) -> str:
+    """What is said of outdated predictions or metrics: why, and the next command; else empty."""
+    text = outdated(folder, name)
+    step = "predictions" if name == "predictions" or outdated(folder, "predictions") else "metrics"
+    return text and f"{text}; {STEPS[step]} again: {commands_of(folder)[step]}"
 
 
 def require_run(folder: Path, name: str | None = "config", option: str = "") -> None:

@@ -15,7 +15,13 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, naming_full_disk, require_json, write_json
+from vatrack.common.files import (
+    check_target,
+    naming_full_disk,
+    require_json,
+    sha256_of,
+    write_json,
+)
 from vatrack.common.metric_names import lowest_is_best
 from vatrack.common.similar import meant
 from vatrack.common.text_files import no_such
@@ -89,7 +95,7 @@ class Selection:
         lines = [f"{self.out}: epoch {self.epoch}, {self.reason}", "", f"epoch  {self.metric}"]
         for epoch in self.ranking[:SHOWN]:
             value = self.candidates[epoch]
-            shown = "undefined" if value is None else f"{value:.2f}"
+            shown = "undefined" if value is None else f"{value:z.2f}"
             chosen = "  chosen" if epoch == self.epoch else ""
             lines.append(f"{epoch:>5}  {shown:>{width}}{chosen}")
         if len(self.candidates) > SHOWN:
@@ -108,8 +114,8 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     Args:
         run: the run's folder, with training.json, validation/, checkpoints/ and, unless a metric
             is chosen, config.yaml.
-        out: best.json: {epoch, checkpoint, metric, value, candidates: [{epoch, value}]}; best.pt
-            is made beside it.
+        out: best.json: {epoch, checkpoint, sha256, metric, value, candidates: [{epoch, value}]};
+            best.pt is made beside it.
 
     Raises:
         InputError: no epoch was validated, the metric is unknown, a checkpoint is missing, or
@@ -144,6 +150,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     description: dict[str, Any] = {
         "epoch": best,
         "checkpoint": str(checkpoint.relative_to(folder.path)),
+        "sha256": sha256_of(checkpoint),
         "metric": metric,
         "value": values[best],
         "candidates": [{"epoch": epoch, "value": value} for epoch, value in sorted(values.items())],

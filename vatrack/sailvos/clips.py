@@ -18,7 +18,6 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_replaced, refuse_other_files
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import (
     ENDINGS,
@@ -28,6 +27,7 @@ from vatrack.common.images import (
     read_image,
     write_image,
 )
+from vatrack.common.output_folders import check_replaced, refuse_other_files
 from vatrack.common.parallel import ordered_map
 from vatrack.common.paths import real
 from vatrack.common.progress import progress

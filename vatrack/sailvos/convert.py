@@ -17,9 +17,10 @@ import numpy as np
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import refuse_same_file, scratch_directory
+from vatrack.common.files import refuse_same_file
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.common.text_files import unpacked

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, with_fix
 from vatrack.common.frame_folders import contents, folders_in
 from vatrack.common.text_files import no_such
 from vatrack.data.fields import is_safe_name, shown
@@ -73,9 +73,7 @@ def is_video(item: os.DirEntry[str]) -> bool:
     try:
         return Path(item.path, "images").is_dir()
     except OSError as error:
-        raise InputError(
-            f"{item.path}: cannot be read ({error.strerror}); correct its permissions"
-        ) from None
+        raise InputError(with_fix(error, item.path)) from None
 
 
 def folded(name: str) -> str:

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, remove_replaced, replace_folder, write_json
+from vatrack.common.files import naming_full_disk, write_json
 from vatrack.common.locks import only_run
+from vatrack.common.output_folders import remove_replaced, replace_folder
 from vatrack.common.signals import saying_what_is_kept
 from vatrack.common.value_files import read_json
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, require_json, scratch_directory, write_json
+from vatrack.common.files import check_target, require_json, write_json
 from vatrack.common.images import is_frame
 from vatrack.common.locks import only_run
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.progress import byte_progress
 from vatrack.common.signals import saying_what_is_kept
 from vatrack.config.dataset import ArchiveConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.files import scratch_directory
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.value_files import read_json
 from vatrack.config.dataset import ClipsConfig, DatasetConfig, SyntheticConfig
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack.common.counted import counted
-from vatrack.common.files import atomic_directory, naming_full_disk, refuse_other_files, write_json
+from vatrack.common.files import naming_full_disk, write_json
+from vatrack.common.output_folders import atomic_directory, refuse_other_files
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.config.categories import CATEGORIES

@@ -22,6 +22,7 @@ from vatrack.common.counted import counted
 from vatrack.common.device import choose_device, is_numbered
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.logs import warnings_only
+from vatrack.common.signals import fail_at_exit
 from vatrack.common.structures import at_least_one
 
 # One process may evaluate a whole dataset while the others wait. A process that dies is noticed by
@@ -151,8 +152,14 @@ def processes(device: str) -> Iterator[Processes]:
     try:
         with warnings_only() if rank else nullcontext():
             yield Processes(chosen, rank, count)
-    finally:
-        dist.destroy_process_group()
+    except BaseException:
+        # NCCL would wait for the others here, which wait for this one in a step.
+        if backend == "nccl":
+            fail_at_exit()
+        else:
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def _named() -> dict[str, int]:

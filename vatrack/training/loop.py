@@ -6,7 +6,7 @@ It can be interrupted anywhere, see `vatrack.training.recovery`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +19,25 @@ from vatrack.common.arguments import as_path, check_type
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import ConfigError
-from vatrack.common.files import sha256_of, write_json, write_text, write_yaml
+from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.common.progress import duration
 from vatrack.common.signals import StopSignals
 from vatrack.config import RunConfig
 from vatrack.data.batches import EpochBatches
 from vatrack.data.pairs import PairDataset
 from vatrack.models.detector import build
-from vatrack.runs.environment import describe_environment
+from vatrack.runs.environment import describe_environment, resumed_environment
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.epochs import Epochs
+from vatrack.training.identity import identity_of
 from vatrack.training.recovery import Recovery
 from vatrack.training.run_log import RunLog, StartCopy
 from vatrack.training.start import (
     alone_in,
     load_start,
     placed,
+    require_valid,
     seed_everything,
     with_data_classes,
 )
@@ -81,9 +83,9 @@ class TrainingResult:
 
 def train(
     run: RunConfig,
-    annotations: Path,
-    images: Path,
-    out: Path,
+    annotations: Path | str,
+    images: Path | str,
+    out: Path | str,
     start_copy: StartCopy | None = None,
 ) -> TrainingResult:
     """Trains one method and leaves everything about the run in its folder.
@@ -98,6 +100,7 @@ def train(
     Several processes that the environment names (`torchrun`, submitit) train together.
 
     Args:
+        run: the settings, from `Config.runs` or `Config.for_run`.
         annotations: folder with train/ and valid/ from `vatrack convert`; `images`: the clip tree.
         out: the run's folder.
         start_copy: begins to copy the run elsewhere, from what is in its folder (MLflow).
@@ -105,9 +108,15 @@ def train(
     Raises:
         InputError: bad data; or a backbone that needs pretrained weights and has none, or whose
             file is missing.
-        FolderBusy: another training is at work in `out`.
+        FolderBusy: another training is at work in `out`, or has begun there since (`FolderLost`).
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
+
+    Example:
+        ```python
+        (run,) = vatrack.load_config("mine.yaml").runs()
+        print(vatrack.train(run, "annotations", "clips", "my_run"))
+        ```
     """
     check_type("run", run, RunConfig)
     annotations, images = as_path("annotations", annotations), as_path("images", images)
@@ -117,11 +126,32 @@ def train(
         require_start(run)
     with (
         processes(run.compute.device) as group,
-        alone_in(out) if group.first else nullcontext(),
+        alone_in(out) if group.first else nullcontext(lambda: None) as check,
         StopSignals("saving the state if this step completes") as stop,
         without_denormals(),
     ):
-        return _train(run, annotations, images, folder, start_copy, group, stop)
+        return _train(run, annotations, images, folder, start_copy, group, stop, check)
+
+
+def find_complete(
+    run: RunConfig, annotations: Path, images: Path, out: Path
+) -> TrainingResult | None:
+    """The result of this very training, if it is complete and a workflow has removed training.json
+    to repeat it, which is written again. Nothing is computed, so that no job is needed.
+
+    Args:
+        run, annotations, images, out: see `train`.
+
+    Raises:
+        InputError: bad data.
+    """
+    folder = RunFolder(out)
+    alone = Processes(torch.device("cpu"))
+    run = with_data_classes(run, annotations, report=False)
+    dataset = _dataset(run, annotations, images)
+    identity = identity_of(run, dataset, annotations / "valid", alone)
+    found = Recovery(folder, identity, run.training, alone, StopSignals("")).put_back()
+    return None if found is None else _result(folder, found, alone, repeated=True)
 
 
 def _train(
@@ -132,27 +162,29 @@ def _train(
     start_copy: StartCopy | None,
     group: Processes,
     stop: StopSignals,
+    check: Callable[[], None],
 ) -> TrainingResult:
     run = with_data_classes(run, annotations, report=group.first)
     seed_everything(run.seed, run.training.deterministic)
     allow_tf32(run.compute.tf32)
     keep_memory()
     dataset = _dataset(run, annotations, images)
+    require_valid(run, annotations / "valid", images)
     if dataset.alone and group.first:
         logger.info(
             f"{dataset.file.path}: no video has two frames: training pairs are a frame with "
             "itself, and the tracking losses are 0"
         )
     batches = _batches(run, dataset, group)
-    identity = _identity(run, dataset, annotations / "valid", group)
-    recovery = Recovery(folder, identity, run.training, group, stop)
+    identity = identity_of(run, dataset, annotations / "valid", group)
+    recovery = Recovery(folder, identity, run.training, group, stop, check)
     if (complete := recovery.complete()) is not None:
         return _result(folder, complete, group, repeated=True)
     state = recovery.find_state()
     if state is None:  # what the folder holds may be another training's
         require_start(run)
     model = build(run.method, run.model, run.backbone)
-    taken = load_start(model, run) if state is None else None
+    taken = load_start(model, run, identity["weights"]) if state is None else None
     updater = Updater(placed(model, run.compute, group.device), run, group)
     if group.first:
         _describe(run, folder, group, fresh=state is None)
@@ -202,27 +234,6 @@ def _dataset(run: RunConfig, annotations: Path, images: Path) -> PairDataset:
     return pairs
 
 
-def _identity(
-    run: RunConfig, dataset: PairDataset, valid: Path, group: Processes
-) -> dict[str, Any]:
-    """What tells a training from others (`same_training`), and what epochs are validated with; the
-    first process reads the files."""
-    contents: dict[str, Any] = {}
-    if group.first:
-        names = ["joint", *(f"video_{name}" for name in run.method.masks)]
-        files = [valid / f"{name}.json" for name in names]
-        contents["valid"] = {
-            "validation data": [sha256_of(file) for file in files if file.is_file()],
-            "inference settings": run.inference.model_dump(mode="json"),
-            "evaluation settings": run.evaluation.model_dump(mode="json", exclude={"extended"}),
-        }
-        weights = run.training.weights
-        contents["annotations"] = dataset.file.content()
-        contents["weights"] = sha256_of(weights) if weights and weights.is_file() else None
-    known = {"recipe": run.recipe(), "data": dataset.file.fingerprint()}
-    return known | group.gather(contents)[0]
-
-
 def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBatches:
     """This process's share of every batch.
 
@@ -242,12 +253,18 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
 
 
 def _describe(run: RunConfig, folder: RunFolder, group: Processes, *, fresh: bool) -> None:
-    """Writes what the run is; `fresh`: it begins, so what an earlier one left goes first."""
+    """Writes what the run is; `fresh`: it begins, so what an earlier one left goes first.
+
+    Where it is resumed in another environment, the one before stays noted, too.
+    """
+    now = describe_environment(group.device)
     if fresh:
         folder.clear()
+    else:
+        now = resumed_environment(folder.environment, now)
     folder.remove_half_written()
     write_yaml(folder.config, run.model_dump(mode="json"))
-    write_json(folder.environment, describe_environment(group.device), indent=2)
+    write_json(folder.environment, now, indent=2)
 
 
 def _result(

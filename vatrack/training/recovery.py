@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,8 +13,8 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import TrainingDiverged
 from vatrack.common.signals import StopSignals, shown_signal
 from vatrack.config import TrainingConfig
-from vatrack.runs.fingerprint import same_training
-from vatrack.runs.folder import RunFolder
+from vatrack.runs.fingerprint import VALIDATION_DATA, same_training
+from vatrack.runs.folder import REPEAT, RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import Fault, write_fault
 from vatrack.training.run_log import RunLog
@@ -41,6 +41,7 @@ class Recovery:
         identity: recipe, data and digests of files; only the same training is resumed
             (`same_training`).
         stop: noted signals; they are obeyed between two steps, when the state is saved.
+        check: raises where the folder is no longer this training's; called before it is written in.
 
     Attributes:
         progress: how far the training is. The loop moves it on.
@@ -53,9 +54,10 @@ class Recovery:
         settings: TrainingConfig,
         group: Processes,
         stop: StopSignals,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder, self.identity, self.settings = folder, identity, settings
-        self.group, self.stop = group, stop
+        self.group, self.stop, self._check = group, stop, check
         self.progress = Progress()
         self._saved_at = self._counted_at = time.monotonic()
 
@@ -74,10 +76,34 @@ class Recovery:
         if ended is not None and not same_training(ended.get("identity", {}), self.identity):
             self.folder.put_aside(ended.get("identity", {}), self.identity)
             earlier = None
-        elif earlier is not None:
+        elif earlier is None:
+            earlier = self.put_back()
+        else:
             self.folder.remove_state()  # where it was interrupted at the very end
             self._warn_of_validations(earlier["identity"])
         return self.group.gather(earlier)[0]
+
+    def put_back(self) -> dict[str, Any] | None:
+        """Writes training.json again where a workflow has removed it, because an input is newer
+        for example, but this very training is complete; returns its content."""
+        ended = self.folder.replaced()
+        if ended is None or not same_training(ended.get("identity", {}), self.identity):
+            return None
+        if not self._is_whole(ended):
+            return None
+        self.folder.finish(ended)
+        self._warn_of_validations(ended["identity"])
+        return ended
+
+    def _is_whole(self, ended: Mapping[str, Any]) -> bool:
+        """Whether all that this training left is there, and nobody has asked to repeat it."""
+        last = self.settings.epochs
+        validations = map(self.folder.validation, range(self.settings.validate_from, last + 1))
+        files = [self.folder.checkpoint(last), *validations]
+        # By metrics on other data the best checkpoint would be another one.
+        old, new = (known.get("valid") or {} for known in (ended["identity"], self.identity))
+        same = old.get(VALIDATION_DATA) == new.get(VALIDATION_DATA)
+        return same and not ended.get(REPEAT) and all(file.is_file() for file in files)
 
     def find_state(self) -> dict[str, Any] | None:
         """The state to resume from, or None where the training begins.
@@ -130,10 +156,15 @@ class Recovery:
         self.save()
 
     def save(self) -> None:
-        """Saves the state."""
+        """Saves the state.
+
+        Raises:
+            FolderLost: see `check`.
+        """
         self._saved_at = time.monotonic()
         if not self.group.first:
             return
+        self._check()
         self.progress.seconds += self._saved_at - self._counted_at
         self._counted_at = self._saved_at
         content = {
@@ -187,6 +218,7 @@ class Recovery:
         too_many = self.progress.faults >= limit
         if policy == "stop" or too_many:
             self.save()
+            self.group.wait()  # where one of them ends, the launcher kills the others
         if policy == "stop":
             raise TrainingDiverged(
                 f"training stopped before {what}; its state is saved. To resume without this "

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError
+from vatrack.common.errors import FolderLost, InputError
 from vatrack.common.logs import IN_PLACE, clear_line
 from vatrack.common.progress import time_left
 from vatrack.config import RunConfig
@@ -86,8 +86,9 @@ class RunLog:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         clear_line()
-        # What only interrupts a training (a signal, a full queue of the cluster) is no failure.
-        failed = kind is not None and issubclass(kind, Exception)
+        # What only interrupts a training (a signal, a full queue of the cluster) is no failure, nor
+        # is it one where another process went on with it.
+        failed = kind and issubclass(kind, Exception) and not issubclass(kind, FolderLost)
         if self._copy:
             self._copy.close("FINISHED" if kind is None else "FAILED" if failed else "KILLED")
 
@@ -133,13 +134,8 @@ class RunLog:
 
     def state(self) -> dict[str, Any]:
         """Where the log stands. What was written so far is on the disk when this returns."""
-        size = 0
-        if self.path.exists():
-            with self.path.open("rb") as stream:
-                os.fsync(stream.fileno())
-                size = os.fstat(stream.fileno()).st_size
         return {
-            "bytes": size,
+            "bytes": self._size(),
             "sums": self._sums,
             "count": self._count,
             "seconds": time.monotonic() - self._since,
@@ -156,7 +152,7 @@ class RunLog:
         self._since = time.monotonic() - state["seconds"]
         if not self.writes:
             return
-        size = self.path.stat().st_size if self.path.exists() else 0
+        size = self._size()
         if size < state["bytes"]:
             raise InputError(
                 f"{self.path}: {counted(size, 'byte')}, but {state['bytes']} were written before "
@@ -165,6 +161,19 @@ class RunLog:
             )
         if state["bytes"] < size:
             os.truncate(self.path, state["bytes"])
+
+    def _size(self) -> int:
+        """The bytes of the file, all of which are on the disk then.
+
+        It is opened, because a network file system then asks its server: what it remembers of a
+        file may be older than what another machine wrote.
+        """
+        try:
+            with self.path.open("rb") as stream:
+                os.fsync(stream.fileno())
+                return os.fstat(stream.fileno()).st_size
+        except FileNotFoundError:
+            return 0
 
     def _write(self, point: TrainingPoint | ValidationPoint) -> None:
         if self.writes:

@@ -7,17 +7,19 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import FolderBusy, InputError
-from vatrack.common.files import check_target, sha256_of
+from vatrack.common.errors import FolderBusy, FolderLost, InputError
+from vatrack.common.files import check_target
 from vatrack.common.locks import locked
+from vatrack.common.text_files import no_such
 from vatrack.config import SAILVOS, ComputeConfig, RunConfig
 from vatrack.data.frames import AnnotationFile, count_classes
 from vatrack.models.detector import Detector, build
@@ -59,11 +61,35 @@ def with_data_classes(run: RunConfig, annotations: Path, *, report: bool = True)
     return run
 
 
-def load_start(model: Detector, run: RunConfig) -> str | None:
+def require_valid(run: RunConfig, folder: Path, images: Path) -> None:
+    """Sees that the epochs can be validated, before the first of them is trained.
+
+    Args:
+        folder: the converted valid set; `images`: the clip tree.
+
+    Raises:
+        InputError: its frames or the ground truth of its tracks are missing.
+    """
+    if run.training.validate_from > run.training.epochs:
+        return
+    AnnotationFile(folder / "joint.json").require_frames(images)
+    for name in run.method.masks:
+        path = folder / f"video_{name}.json"
+        if not path.is_file():
+            raise InputError(
+                f"{path}: {no_such(path, 'file')}; create it with `vatrack convert` (own data: "
+                "`vatrack prepare`)"
+            )
+
+
+def load_start(model: Detector, run: RunConfig, sha256: str | None) -> str | None:
     """Takes initial weights from the file that the config names, and logs what went where.
 
+    Args:
+        sha256: of the file, for the report.
+
     Returns:
-        A report with the file's sha256 and every tensor that was not taken; None without a file.
+        A report with it and every tensor that was not taken; None without a file.
 
     Raises:
         InputError: the file is missing, holds other weights, or lacks a backbone that is needed.
@@ -75,7 +101,7 @@ def load_start(model: Detector, run: RunConfig) -> str | None:
     _check_backbone(transfer, run, path)
     logger.info("%s: %s", path, transfer)
     logger.info(transfer.table(initial=True))
-    lines = [f"{path}: {transfer}", f"sha256 {sha256_of(path)}", transfer.table(initial=True)]
+    lines = [f"{path}: {transfer}", f"sha256 {sha256}", transfer.table(initial=True)]
     if run.training.copy_visible_to_amodal:
         filled = copy_visible_to_amodal(model, (*transfer.copied, *transfer.by_class))
         lines.append(
@@ -109,16 +135,21 @@ def _check_backbone(transfer: Transfer, run: RunConfig, path: Path) -> None:
 
 
 @contextmanager
-def alone_in(out: Path) -> Iterator[None]:
+def alone_in(out: Path) -> Iterator[Callable[[], None]]:
     """Keeps a second training out of a run's folder, and any out of a folder of something else.
+
+    Yields a check for whoever is about to write there. A machine that loses its network also loses
+    its locks, and some file systems have none: the training that began last goes on alone.
 
     Raises:
         FolderBusy: one is at work there.
+        FolderLost: (of the check) another one has begun there since.
         InputError: see `RunFolder.refuse_other`.
     """
     check_target(out, folder=True).mkdir(exist_ok=True)
     RunFolder(out).refuse_other()
-    with RunFolder(out).lock.open("a+") as lock:
+    path = RunFolder(out).lock
+    with path.open("a+") as lock:
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
         told = False
 
@@ -136,10 +167,26 @@ def alone_in(out: Path) -> Iterator[None]:
         with locked(lock, wait):
             lock.truncate(0)
             job = os.environ.get("SLURM_JOB_ID")
-            place = f"{socket.gethostname()}, process {os.getpid()}"
-            lock.write(f"{place}, SLURM job {job}\n" if job else f"{place}\n")
+            own = f"{socket.gethostname()}, process {os.getpid()}"
+            own += f", SLURM job {job}" if job else ""
+            own += f", since {datetime.now():%Y-%m-%d %H:%M:%S.%f}"
+            lock.write(f"{own}\n")
             lock.flush()
-            yield
+            os.fsync(lock.fileno())  # other machines shall see it
+
+            def check() -> None:
+                # Opened anew, so that a network file system asks its server. What cannot be read
+                # (it was removed; some file systems let nobody read what is locked) names nobody.
+                found = own
+                with suppress(OSError):
+                    found = path.read_text(errors="replace").strip()
+                if found != own:
+                    raise FolderLost(
+                        f"{out}: another training has begun in this folder since ({found}), so "
+                        "this one ended without saving; wait for the other one or stop it"
+                    )
+
+            yield check
 
 
 def placed(model: Detector, compute: ComputeConfig, device: torch.device) -> Detector:

@@ -9,7 +9,6 @@ import random
 import re
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 
 from vatrack.common.errors import InputError
 from vatrack.common.numbers_in_names import numbered
+from vatrack.common.paths import look_again
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.formats import read_file, write_file
 
@@ -73,7 +73,7 @@ def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
     path = folder / f"state_{known[-1][0] + 1 if known else 1:06d}.pt"
     write_file(path, {"format": FORMAT, **content})
     for _, old in known[: 1 - KEPT_STATES]:
-        old.unlink()
+        old.unlink(missing_ok=True)
     return path
 
 
@@ -101,16 +101,22 @@ def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     from it later.
 
     Raises:
-        InputError: there are states, but none can be read.
+        InputError: there are states, but none can be read, or one has vanished.
         OSError: see `read_state`.
     """
+    look_again(folder)  # another machine may have saved the last state
     for leftover in folder.glob(".state_*"):  # what a killed process was writing
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     damaged: list[tuple[Path, str]] = []
     for _, path in reversed(numbered(folder, NAME)):
         try:
             content = read_state(path)
         except InputError as error:
+            if not path.exists():  # which says nothing about the others either
+                raise InputError(
+                    f"{path}: vanished while states were looked for, as if another training was "
+                    "running in this folder; run again"
+                ) from None
             damaged.append((path, str(error)))
             continue
         for other, what in damaged:
@@ -137,11 +143,11 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Takes what `random_state` gave; the states of GPUs only on a machine with as many."""
+    """Takes what `random_state` gave; of the states of GPUs as many as there are GPUs."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
     name, words, *rest = state["numpy"]
     np.random.set_state((name, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    with suppress(RuntimeError):
-        torch.cuda.set_rng_state_all(state["cuda"])
+    for index, gpu in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
+        torch.cuda.set_rng_state(gpu, index)

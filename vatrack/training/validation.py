@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.files import scratch_directory
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.shards import Shard
 from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError, InvalidData
+from vatrack.common.errors import PERMIT, InputError, InvalidData, with_fix
 from vatrack.common.files import check_target, refuse_same_file, require_json, write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import check_source, no_such
@@ -187,16 +187,16 @@ def _require(folder: Path, files: Mapping[str, Path], out: Path | None) -> None:
             text = f"{no_such(folder, 'folder')}; correct the path of the frames"
             problems.append(f"{folder}: {text}")
         elif not os.access(folder, os.R_OK | os.X_OK):
-            problems.append(f"{folder}: may not be read; correct its permissions")
+            problems.append(f"{folder}: permission denied; {PERMIT}")
     except OSError as error:
-        problems.append(f"{folder}: cannot be read ({error.strerror}); correct its permissions")
+        problems.append(with_fix(error, folder))
     for path in map(Path, files.values()):
         try:
             check_source(path, "an annotation file").open("rb").close()
         except InputError as error:
             problems.append(str(error))
         except OSError as error:
-            problems.append(f"{path}: cannot be read ({error.strerror}); correct its permissions")
+            problems.append(with_fix(error, path))
     if problems:
         raise InputError("\n".join(problems))
 
@@ -279,8 +279,16 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
         f"  {raw['path']}: {raw['videos']} of these videos, "
         f"{counted(raw['frames'], 'frame')} {FRAMES[raw['frames_checked']]}"
     )
-    compared = "areas, boxes and occlusion rates" if seen["masks_compared"] else "nothing"
-    yield f"  masks: sizes and codes checked; {compared} compared with them"
+    yield f"  masks: sizes and codes checked; {_compared(seen)}"
+
+
+def _compared(seen: Mapping[str, Any]) -> str:
+    """What was compared with masks, by the mask types of own files; others have none."""
+    if seen["masks_compared"] and all("mask_types" not in file for file in seen["files"]):
+        return "areas, boxes and occlusion rates compared with them"
+    if seen["masks_compared"] and any(len(file["mask_types"]) > 1 for file in seen["files"]):
+        return "visible masks, and occlusion rates where given, compared with amodal masks"
+    return "nothing compared with them"
 
 
 def _size(count: int) -> str:

@@ -42,7 +42,10 @@ CHECKS: dict[str, Check] = {
         "rename the [file|files]",
     ),
     "frame-unreadable": Check(
-        "error", "frame", "cannot be opened", "correct the permissions, or copy [it|them] again"
+        "error",
+        "frame",
+        "cannot be opened",
+        "correct [its name or|their names or] permissions, or copy [it|them] again",
     ),
     "frame-empty": Check("error", "frame", "[is an empty file|are empty files]", _UNPACK),
     "frame-cut-off": Check("error", "frame", "[is|are] truncated", _UNPACK),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vatrack.common.errors import PERMIT
 from vatrack.common.image_headers import (
-    PERMIT,
     RECOPY,
+    SHORTEN,
     BadImage,
     has_unnamed_alpha,
     read_header,
@@ -65,7 +66,10 @@ def check_chunk(frames: Sequence[Frame], mode: Mode) -> Findings:
 
 def detail_of(error: BadImage, path: Path) -> str:
     """What is wrong with a frame, without its path and the fix that its finding has."""
-    return error.without(path).removesuffix(f"; {RECOPY}").removesuffix(f"; {PERMIT}")
+    text = error.without(path)
+    for fix in (RECOPY, PERMIT, SHORTEN):
+        text = text.removesuffix(f"; {fix}")
+    return text
 
 
 def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:

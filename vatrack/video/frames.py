@@ -89,9 +89,18 @@ class Selection:
     """Selection of frames.
 
     Attributes:
-        start_s: start time in seconds.
-        stop_s: end time in seconds; None: the end.
+        start_s: start time in seconds; its frame is the first.
+        stop_s: end time in seconds, whose frame is left out; None: the end.
         step: every n-th frame.
+
+    Raises:
+        InputError: a time is negative or infinite, the end is not after the start, or the step is
+            below 1.
+
+    Example:
+        ```python
+        third = vatrack.Selection(start_s=60.0, stop_s=90.0, step=3)
+        ```
     """
 
     start_s: float = 0.0

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from snakemake_logger_plugin_vatrack.command_line import IF_TARGET
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
+from vatrack.common.locks import opened_folder, patience, shared, try_locked
 from vatrack.common.text_files import nearest_existing, no_such
+from vatrack.common.value_files import read_yaml
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
@@ -54,17 +58,39 @@ def shell_prefix() -> str:
     return f"set -euo pipefail; export PATH={folder}:$PATH; "
 
 
-def command_for(target: str, files: Sequence[Path | str], entries: Sequence[str]) -> str:
-    """The command that makes one target with the config of this call.
+def command_for(
+    target: str,
+    files: Sequence[Path | str],
+    entries: Sequence[str],
+    snakefile: Path | None = None,
+    directory: Path | None = None,
+) -> str:
+    """The command that makes one target with the config, and in the folder, of this call.
 
     Example:
         >>> command_for("clips", ["mine.yaml"], [])
         'snakemake clips --cores 2 --configfile mine.yaml'
     """
     words = ["snakemake", target, "--cores", "2"]
+    for name, path in (("--snakefile", snakefile), ("--directory", directory)):
+        words += [name, str(path)] if path else []
     for option, values in (("--configfile", files), ("--config", entries)):
         words += [option, *map(str, values)] if values else []
     return shlex.join(words)
+
+
+def rebuilding(root: str, command: Callable[[str], str], *, clips: bool) -> dict[str, str]:
+    """How to rebuild the folders of `root` that no finished result asks for, by their paths.
+
+    Args:
+        command: of a target, see `command_for`; `clips`: whether the workflow makes clips.
+    """
+    found = {f"{root}/clips": f"rebuild the clips: {command('clips')}"} if clips else {}
+    # Newer annotations would repeat the trainings.
+    keep = (
+        f"rebuild them: {command('annotations')}; then keep the results: {command('all')} --touch"
+    )
+    return found | {f"{root}/annotations": keep}
 
 
 def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,8 +132,7 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
         known = values.keys() & Config.model_fields.keys()
         if number and Path(file).suffix == ".json" and not known:
             raise InputError(
-                f"{file}: taken for a config file, but sets none of its keys; if it is a target, "
-                "give it before --configfile"
+                f"{file}: taken for a config file, but sets none of its keys{IF_TARGET}"
             )
         layers.append(values)
     return reduce(merged, [*layers, with_new_names(overrides, "--config")], {})
@@ -141,14 +166,30 @@ def check_results(folder: Path) -> None:
         raise ConfigError("results", f"{there} {no_such(there, 'folder')}; choose another folder")
 
 
-def write_config(file: str, values: Mapping[str, Any]) -> None:
-    """Writes the checked config into the folder of all results, as its first file.
+@contextmanager
+def config_in_use(file: str, values: Mapping[str, Any]) -> Iterator[None]:
+    """Writes the checked config into the folder of all results, as its first file, and keeps it:
+    all jobs of this call read it. Several calls may do so if their configs are the same.
 
     Raises:
-        InputError: the folder may not be written, or the like.
+        InputError: the folder may not be written, or the like; or another call is at work there
+            with another config.
     """
+    folder = Path(file).parent
     try:
-        write_yaml(file, values)
+        folder.mkdir(parents=True, exist_ok=True)
+        with opened_folder(folder) as opened:
+            with try_locked(opened) as alone:
+                if alone:
+                    write_yaml(file, values)
+            with shared(opened, patience(60, str(folder))):
+                if read_yaml(file) != values:
+                    raise ConfigError(
+                        "results",
+                        f"{folder}: another snakemake is running there with another config; wait "
+                        "until it ends, or choose another folder",
+                    )
+                yield
     except OSError as error:
         raise ConfigError("results", with_fix(error)) from None
 

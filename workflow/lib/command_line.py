@@ -66,6 +66,22 @@ def arguments(words: Sequence[str]) -> Namespace:
     return parser.parse_args(list(words[1:]))
 
 
+def check_hooks(words: Namespace) -> None:
+    """Refuses an option without which jobs would read the config of an earlier call.
+
+    Args:
+        words: of the command line, see `arguments`.
+
+    Raises:
+        InputError: the workflow's hooks would not be called.
+    """
+    if words.no_hooks:
+        raise InputError(
+            "--no-hooks: the hooks of the workflow write the config that its jobs read; remove "
+            "this option"
+        )
+
+
 def check_config_entries(entries: Iterable[str]) -> None:
     """Refuses keys of `--config` with several values: Snakemake takes the last.
 

@@ -6,32 +6,27 @@ Nothing here needs Snakemake, so that it can be tested without.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vatrack.common.counted import few
-from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.numbers_in_names import natural
-from vatrack.common.text_files import no_such
 from vatrack.config import Config, RunConfig, parse_config
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import named_runs
-from vatrack.sailvos.layout import list_videos
-from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
-from .jobs import CutJobs, Shards
-from .names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES, trunk, variant
-
-# Of a rendered set: what one process does with so many takes no longer than to start two.
-SMALL_FRAMES = 1000
+from .data_plan import DataPlan
+from .jobs import Shards
+from .names import RUN, own_forms, shared_results, track_file, trunk, variant
 
 
-class Plan:
+class Plan(DataPlan):
     """The paths and lists of one config."""
 
     def __init__(self, values: Mapping[str, Any], source: str = "config") -> None:
@@ -43,78 +38,13 @@ class Plan:
         Raises:
             InputError: a bad value.
         """
-        self.config = parse_config(values, source, Config)
+        super().__init__(parse_config(values, source, Config))
         self.plain: dict[str, Any] = self.config.model_dump(mode="json")
         self.runs = {run.name: run for run in self.config.runs()}
-        self.dataset = self.config.dataset
-        self.root = f"{self.config.results}/{self.dataset.name}"
         self.run = f"{self.root}/runs/{RUN}"
         self.files = RunFolder(self.run)  # of each run, with the wildcards of `run`
         self.config_file = f"{self.root}/config.yaml"
-        self._find_data()
         self._set_training()
-
-    def _find_data(self) -> None:
-        dataset = self.dataset
-        self.joint = dataset.format == "joint"
-        types = {name for method in self.config.methods for name in method.masks}
-        self.mask_types = [name for name in MASK_TYPES if name in types or not self.joint]
-        self.track_files = [f"video_{name}.json" for name in self.mask_types]
-        self.track_options = " ".join(
-            f"--video-ground-truth-{name} "
-            + shlex.quote(f"{self.root}/annotations/valid/video_{name}.json")
-            for name in self.mask_types
-        )
-        own = dict.fromkeys(["joint.json", *(f"{m.form}.json" for m in self.config.methods)])
-        self.forms = [*own, *self.track_files] if self.joint else list(FORM_FILES)
-        self.raw_folder = str(dataset.images or dataset.raw or f"{self.root}/raw")
-        rendered = dataset.synthetic
-        frames = (rendered.train_videos + rendered.valid_videos) * rendered.frames
-        # Known before there is a file of it, and so little work that processes would cost more
-        # than they gain.
-        self.small = not (self.joint or dataset.raw) and frames <= SMALL_FRAMES
-        self.archives = [str(archive.path) for archive in dataset.archives]
-        self.unpacked = f"{self.root}/unpacked.json"
-        files = dataset.annotation_files(Path(self.raw_folder))
-        self.train_json, self.valid_json = map(str, (files["train"], files["valid"]))
-        structure = "whole" if self.joint else dataset.clips.structure
-        self.given_structure = [] if structure in ("detect", "whole") else [str(structure)]
-        # Content changes are measured where they decide about the cuts, or the sheets show them.
-        self.detect = structure == "detect"
-        self.measure = self.detect or (dataset.clips.curves and structure != "whole")
-        scores = f"--scores {shlex.quote(f'{self.root}/cuts/scores')}"
-        self.scores_option = scores if self.detect else ""
-        self.curve_options = f"{scores} --threshold {dataset.clips.threshold}" * self.measure
-        self.cut_jobs = CutJobs(self.videos() if self.small else None)
-
-    def require_data(self) -> None:
-        """Sees that what the data are made of is there, before anything runs.
-
-        Asked for where the data are planned, so that other targets (`fetch_weights`) need none.
-
-        Raises:
-            InputError: a file or folder is missing.
-        """
-        given = self.given_structure
-        if given and not self.dataset.clips.fetch and not Path(given[0]).is_file():
-            raise ConfigError(
-                "dataset.clips.structure",
-                f"{given[0]}: {no_such(given[0], 'file')}; set dataset.clips.fetch: true "
-                "to download it, or correct the path",
-            )
-        if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
-            raise ConfigError(
-                "dataset.raw",
-                f"{self.raw_folder}: {no_such(self.raw_folder, 'folder')}; give the folder of the "
-                "unpacked download, or list its archives in dataset.archives",
-            )
-        if not self.joint:
-            return
-        own = {"dataset.images": self.raw_folder, "dataset.train_json": self.train_json}
-        for key, path in (own | {"dataset.valid_json": self.valid_json}).items():
-            kind: Literal["file", "folder"] = "folder" if key == "dataset.images" else "file"
-            if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
-                raise ConfigError(key, f"{path}: {no_such(path, kind)}; correct the path")
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
@@ -128,60 +58,6 @@ class Plan:
         predicted, evaluated = launcher.prediction_shards, launcher.evaluation_shards
         self.prediction = Shards(f"{self.run}/shards_of_{predicted}", predicted)
         self.evaluation = Shards(f"{self.run}/evaluation_shards_of_{evaluated}", evaluated)
-
-    def videos(self) -> list[str]:
-        """The names of the raw video folders; archives must be unpacked before.
-
-        Raises:
-            InputError: there is none, or Snakemake cannot have a name in the path of a file.
-        """
-        if not self.dataset.raw:
-            return list(chain.from_iterable(video_names(self.dataset.synthetic).values()))
-        try:
-            videos = list_videos(self.dataset.raw)
-        except InputError as error:
-            raise ConfigError("dataset.raw", str(error)) from None
-        for video in videos:
-            if video.startswith(".") or set(video) & set("{}"):
-                raise ConfigError(
-                    "dataset.raw",
-                    f"{self.raw_folder}/{video}: video names with braces or a leading dot are not "
-                    "supported; rename the folder, and the video in both annotation files",
-                )
-        return videos
-
-    def threads(self, number: int) -> int:
-        """Cores of a job that works on the whole set with a process for each."""
-        return 1 if self.small else number
-
-    def scores(self, videos: Iterable[str]) -> list[str]:
-        """The content changes of these videos."""
-        return [f"{self.root}/cuts/scores/{video}.json" for video in videos]
-
-    def cut_sheets(self, videos: Iterable[str]) -> list[str]:
-        """The contact sheets of these videos."""
-        return [f"{self.root}/cuts/sheets/{video}.jpg" for video in videos]
-
-    @property
-    def shows_cuts(self) -> bool:
-        """Whether there are contact sheets: not where every video is one clip."""
-        return not self.joint and self.dataset.clips.structure != "whole"
-
-    @property
-    def official(self) -> list[str]:
-        """Both annotation files; those of the miniature set come with its frames."""
-        files = [self.train_json, self.valid_json]
-        if self.dataset.raw or self.joint:
-            return files
-        return [file for file in files if not file.startswith(f"{self.raw_folder}/")]
-
-    def official_json(self, wildcards: Any) -> str:
-        """The official annotation file of a subset, train or valid."""
-        return {"train": self.train_json, "valid": self.valid_json}[wildcards.subset]
-
-    def raw_tree(self, wildcards: Any) -> str:
-        """The raw tree; as plain text among the params it would look like a forgotten input."""
-        return self.raw_folder
 
     def settings(self, *keys: str) -> dict[str, Any]:
         """The values of the config that a rule depends on, by full name.
@@ -219,6 +95,24 @@ class Plan:
                 "method, backbone or seed"
             )
         return self.runs[name]
+
+    # Of own data only those of the run: another method is no reason to train this one again.
+
+    def annotations(self, wildcards: Any) -> list[str]:
+        """The annotation files of one training."""
+        forms = own_forms([self.run_of(wildcards).method]) if self.joint else self.forms
+        folders = [f"{self.root}/annotations/{subset}" for subset in ("train", "valid")]
+        return [f"{folder}/{form}" for folder in folders for form in forms]
+
+    def tracks(self, wildcards: Any) -> dict[str, str]:
+        """The video ground truth of each mask type that a run is evaluated with."""
+        types = self.run_of(wildcards).method.masks if self.joint else MASK_TYPES
+        return {name: f"{self.root}/annotations/valid/{track_file(name)}" for name in types}
+
+    def track_options(self, wildcards: Any) -> str:
+        """`tracks` as options of `vatrack evaluate`."""
+        found = self.tracks(wildcards).items()
+        return " ".join(f"--video-ground-truth-{name} {shlex.quote(file)}" for name, file in found)
 
     def start_weights(self, wildcards: Any) -> list[str]:
         """The file of weights that a training starts from, if any.
@@ -284,17 +178,5 @@ class Plan:
     @property
     def results(self) -> list[str]:
         """What the reports show, besides the contact sheets."""
-        tables, figures = f"{self.root}/tables", f"{self.root}/figures"
-        return [
-            f"{tables}/tables.html",
-            *(
-                f"{tables}/{name}.{end}"
-                for name in TABLES + CLASS_TABLES
-                for end in ("csv", "md", "tex")
-            ),
-            *(f"{tables}/{name}.{end}" for name in VIDEO_TABLES for end in ("csv", "md")),
-            *(f"{figures}/{name}.svg" for name in FIGURES),
-            *self.per_run(self.files.overlay),
-            *self.per_run(self.files.overlay_video),
-            *self.per_run(self.files.views),
-        ]
+        drawn = (self.files.overlay, self.files.overlay_video, self.files.views)
+        return [*shared_results(self.root), *chain.from_iterable(map(self.per_run, drawn))]

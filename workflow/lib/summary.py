@@ -14,26 +14,29 @@ from vatrack.runs.select import read_selection
 
 
 def closing_summary(
-    runs: Iterable[str], report: str, tables: str, clips: str = "", rebuild: str = ""
+    runs: Iterable[str], report: str, tables: str, rebuild: Mapping[str, str] | None = None
 ) -> str:
-    """What a run of the workflow made, in a few lines.
+    """What a run of the workflow made, in a few lines; empty: no results yet.
 
     Args:
         runs: folders of runs; one without metrics has no line.
-        report, tables: where these are.
-        clips: the folder of all clips, if the workflow makes one. Snakemake does not make it again
-            for results that are there, but commands such as `vatrack track` read it.
-        rebuild: the command that does.
+        report, tables: where these are, if they are there.
+        rebuild: how to rebuild folders that Snakemake does not make again for results that are
+            there, but that commands such as `vatrack track` read.
     """
     folders = [RunFolder(run) for run in runs]
     lines = key_lines([_row(folder) for folder in folders if folder.metrics.is_file()])
     if lines:
         lines[1] += "   epoch"
         lines.append("")
-    lines += [f"{what}: {path}" for what, path in (("tables", tables), ("report", report))]
-    if clips and not Path(clips).is_dir():
-        lines += ["", f"{clips}: no such folder; rebuild the clips: {rebuild}"]
-    return "\n".join(lines)
+    places = (("tables", tables), ("report", report))
+    lines += [f"{what}: {path}" for what, path in places if Path(path).exists()]
+    lost = [
+        f"{path}: no such folder; {how}"
+        for path, how in (rebuild or {}).items()
+        if lines and not Path(path).is_dir()
+    ]
+    return "\n".join([*lines, *([""] if lost else []), *lost])
 
 
 def _row(folder: RunFolder) -> tuple[str, Mapping[str, float | None], str]:

@@ -1,16 +1,31 @@
-# The config of this call (lib/call.py), the plan (lib/plan.py: paths, lists), and what of them
-# needs Snakemake.
+# The config of this call (lib/call.py), the plan (lib/plan.py, lib/data_plan.py: paths, lists), and
+# what of them needs Snakemake.
 import os
 import re
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from snakemake.logging import logger
 from snakemake.utils import validate
 
+# Snakemake looks for hooks and for `lib` beside the main Snakefile alone.
+HERE = os.path.dirname(workflow.current_basedir)
+if workflow.basedir != HERE or not workflow.modifier.is_main_snakefile():
+    sys.exit(
+        f"error: {workflow.main_snakefile}: this workflow cannot be part of another one; run it "
+        f"by itself: snakemake --snakefile {HERE}/Snakefile"
+    )
+
 from lib import call
-from lib.command_line import arguments, check_config_entries, check_names, is_program
+from lib.command_line import (
+    arguments,
+    check_config_entries,
+    check_hooks,
+    check_names,
+    is_program,
+)
 from lib.interrupt import Interrupt
 from lib.jobs import details_option
 from lib.names import CLASS_TABLES, FIGURES, FORM_FILES, RUN, TABLES, VIDEO_TABLES
@@ -21,6 +36,13 @@ from vatrack.common.errors import show_warnings_plainly
 from vatrack.common.user import user_name
 from vatrack.config import Backbone, Method
 from vatrack.config.reading import config_name
+from vatrack.runs.folder import RunFolder
+
+# Config files on the command line replace the default one; otherwise it would be mixed in.
+if not workflow.overwrite_configfiles:
+
+    configfile: os.path.normpath(f"{HERE}/../config/config.yaml")
+
 
 # Snakemake asks for the user's name, and ends in a KeyError where there is none (`docker run --user
 # 12345`).
@@ -36,6 +58,7 @@ if workflow.is_main_process:
     if is_program(sys.argv):  # another one has its own handlers
         interrupt.install()
     words = stopping(arguments, sys.argv)
+    stopping(check_hooks, words)
     stopping(check_config_entries, workflow.config_settings.config_args or ())
 
 # Read here once more, because Snakemake knows nothing of `extends`.
@@ -86,8 +109,21 @@ def official_files(wildcards):
     return plan.official
 
 
+def annotations_of(wildcards):
+    return stopping(plan.annotations, wildcards)
+
+
+def tracks_of(wildcards):
+    return list(stopping(plan.tracks, wildcards).values())
+
+
 def start_weights(wildcards):
     return stopping(plan.start_weights, wildcards)
+
+
+def main_snakefile(wildcards, resources):
+    """Where the checkout lies is no reason to run again (see `plan.launch_options`)."""
+    return workflow.main_snakefile
 
 
 def is_made(file):
@@ -103,28 +139,46 @@ def check_rules():
         stopping(check_names, words, rules, is_made)
 
 
+using = ExitStack()  # what is held while jobs run
+
+
 # Before the first job: looks for SLURM where it is needed, and writes the checked config with all
 # defaults filled in. The rules read that file; their `settings` say when to run again.
 onstart:
-    trains = any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
-    stopping(call.check_cluster, workflow.executor_plugin.name, trains and not plan.trains_here)
-    stopping(call.write_config, plan.config_file, plan.plain)
+    trainings = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    on_slurm = bool(trainings) and not plan.trains_here
+    stopping(call.check_cluster, workflow.executor_plugin.name, on_slurm)
+    stopping(using.enter_context, call.config_in_use(plan.config_file, plan.plain))
+    # Where a training runs for any other reason, it is kept if its settings and data are the same.
+    for job in trainings:
+        if workflow.dag.reason(job).forced:
+            RunFolder(Path(job.output[0]).parent).repeat()
     interrupt.begin()
 
 
 # After the last job: overlay, figures and report are newer than what the stages have sent to
 # MLflow. A store that is away fails nothing; a warning says how to send the rest later.
 onsuccess:
+    using.close()
     runs = plan.begun() if plan.config.mlflow.enabled else []
     if failure := send_runs(runs, Path(R, "logs", "mlflow.log")):
         logger.warning(failure)
 
 
+onerror:
+    using.close()
+
+
 def closing():
-    clips = "" if plan.joint else f"{R}/clips"
-    entries = workflow.config_settings.config_args or ()
-    rebuild = call.command_for("clips", workflow.overwrite_configfiles, entries)
-    return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables", clips, rebuild)
+    command = partial(
+        call.command_for,
+        files=workflow.overwrite_configfiles,
+        entries=workflow.config_settings.config_args or (),
+        snakefile=words.snakefile,
+        directory=words.directory,
+    )
+    rebuild = call.rebuilding(R, command, clips=not plan.joint)
+    return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables", rebuild)
 
 
 # The logger (snakemake_logger_plugin_vatrack) shows it at the end; a hook of Snakemake would not

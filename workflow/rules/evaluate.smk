@@ -92,7 +92,7 @@ rule evaluate_shard:
     input:
         predictions=rules.predict.output,
         ground_truth=f"{R}/annotations/valid/joint.json",
-        tracks=[f"{R}/annotations/valid/{name}" for name in plan.track_files],
+        tracks=tracks_of,
     output:
         # Shards stay until they are merged: what failed is evaluated again, and nothing else.
         results=temp(plan.evaluation.one(".npz")),

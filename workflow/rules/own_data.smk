@@ -51,9 +51,9 @@ rule prepare:
     params:
         config=plan.config_file,
         out=subpath(output[0], parent=True),
-        # Without dataset.validation, which says when it stops, not what it writes.
+        # Without dataset.validation and methods, which say when it stops, not what it writes: all
+        # forms that the masks allow.
         settings=plan.settings(
-            "methods",
             "dataset.joint_box",
             "dataset.max_occlusion",
             "dataset.max_occlusion_inclusive",

@@ -199,7 +199,7 @@ rule provenance:
         runtime=30,
     params:
         config=plan.config_file,
-        snakefile=workflow.main_snakefile,
+        snakefile=main_snakefile,
     message:
         "writing the provenance report"
     shell:

@@ -30,11 +30,7 @@ rule fetch_weights:
 
 rule train:
     input:
-        annotations=expand(
-            f"{R}/annotations/{{subset}}/{{form}}",
-            subset=["train", "valid"],
-            form=plan.forms,
-        ),
+        annotations=annotations_of,
         images=FRAMES,
         weights=start_weights,
     output:

@@ -61,7 +61,7 @@ def line(text: str, name: str) -> list[str]:
 
 def test_the_text_has_metrics_classes_and_the_worst_clips_first(pair: list[Path]) -> None:
     text = str(compare_runs(pair))
-    assert "A  vatrack + resnet18  (" in text and "B  vatrack + resnet18 (e6)  (" in text
+    assert "A  VATrack  (" in text and "B  VATrack (e6)  (" in text
     assert line(text, "image/amodal/AP ") == ["image/amodal/AP", "65.0", "54.5", "-10.5"]
     assert line(text, "track/amodal/IDs") == ["track/amodal/IDs", "3", "9", "+6"]
     assert line(text, "car") == ["car", "65.0", "54.5", "-10.5"]
@@ -81,6 +81,14 @@ def test_three_runs_and_another_metric(pair: list[Path]) -> None:
         compare_runs(pair, by="image/amodal/AP5")
     with pytest.raises(InputError, match=r"choose from image/amodal/AP, .*, track/amodal/\w+$"):
         compare_runs(pair, by="x")
+
+
+def test_metrics_that_not_all_runs_have_are_named(pair: list[Path]) -> None:
+    assert not compare_runs(pair).notes
+    other = run(pair[0].parent / "vatrack__resnet18__x", CLIPS, metrics={"image/amodal/AR1": 5})
+    found = compare_runs([*pair, other])
+    told = "not compared, because not all runs have them: 1 metric (image/amodal/AR1)"
+    assert found.notes == (told,) and found.clips
 
 
 def test_fewer_identity_switches_are_a_gain(pair: list[Path], tmp_path: Path) -> None:
@@ -135,7 +143,7 @@ def test_the_page_shows_the_same_frames_of_each_run(
     # What images show is said before the first of them.
     assert page.index("predictions with a score of 0.5 or more have") < page.index("<img ")
     assert page.index('<section id="metrics">') < page.index('<section id="clips">')
-    for column in ("Ground truth", "A  vatrack + resnet18", "B  vatrack + resnet18 (e6)"):
+    for column in ("Ground truth", "A  VATrack", "B  VATrack (e6)"):
         assert page.count(f'alt="{column}, clip_3') == 2
     frame = found.drawn[0].frames[0].images
     assert frame[1] == frame[2]  # equal predictions
@@ -211,14 +219,18 @@ def test_different_ground_truth_beside_the_runs_is_refused(tmp_path: Path) -> No
     ("one", "other", "what"),
     [
         ({"joint": "a1"}, {"joint": "b2"}, "ground truth"),
-        ({"joint": "a1", "amodal": "c"}, {"joint": "a1", "amodal": "d"}, "ground truth of amodal"),
+        ({"joint": "a1", "amodal": "c"}, {"joint": "a1", "amodal": "d"}, "ground truth of tracks"),
         (
             {"joint": "a1", "video_max_occlusion": 0.75},
             {"joint": "a1", "video_max_occlusion": 0.5},
-            "occlusion limits of the tracks",
+            "ground truth of tracks",
         ),
         ({"joint": "a1", "amodal": "c", "visible": "e"}, {"joint": "a1", "visible": "e"}, None),
-        ({"joint": "a1", "amodal": "c"}, {"joint": "a1", "video_max_occlusion": 0.75}, None),
+        (
+            {"joint": "a1", "amodal": "c"},
+            {"joint": "a1", "video_max_occlusion": 0.75},
+            "ground truth of tracks",
+        ),
     ],
 )
 def test_metrics_of_another_ground_truth_are_refused_though_one_lies_beside_both(
@@ -234,6 +246,25 @@ def test_metrics_of_another_ground_truth_are_refused_though_one_lies_beside_both
         return
     with pytest.raises(InputError, match=rf"(?s)these runs have different {what}.*A .*: .*B .*: "):
         compare_runs(pair)
+
+
+@pytest.mark.parametrize("value", ["box", "mask"])
+def test_a_setting_that_is_not_noted_has_its_default(pair: list[Path], value: str) -> None:
+    (pair[0] / "evaluation.yaml").write_text(yaml.safe_dump({"ground_truth": {"joint": "a1"}}))
+    (pair[1] / "evaluation.yaml").write_text(yaml.safe_dump({"detection_area": value}))
+    if value == "box":
+        assert compare_runs(pair).metrics.lines
+        return
+    found = r"(?s)settings.*A .*: detection_area: box\n.*B .*: detection_area: mask$"
+    with pytest.raises(InputError, match=found):
+        compare_runs(pair)
+
+
+def test_a_run_that_has_noted_nothing_does_not_hide_that_others_differ(pair: list[Path]) -> None:
+    other = run(pair[0].parent / "vatrack__resnet18__x", CLIPS, max_tracks=50)
+    (pair[0] / "evaluation.yaml").unlink()
+    with pytest.raises(InputError, match=r"(?s)settings.*B .*: max_tracks: 100.*C .*tracks: 50$"):
+        compare_runs([*pair, other])
 
 
 def test_bad_folders_are_named(pair: list[Path], tmp_path: Path) -> None:

@@ -72,6 +72,24 @@ def test_key_metrics_tables_and_reasons(tmp_path: Path) -> None:
     assert "evaluated" in text and "vatrack predict" in text and "torch" in text
 
 
+def test_what_is_outdated_is_said(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini")
+    run = root / "runs/vatrack__resnet18"
+    add_views(root, tmp_path / "set", [run.name])
+    views = json.loads((run / "views/views.json").read_text())
+    (run / "views/views.json").write_text(json.dumps(views | {"predictions": "a1"}))
+    made_from = {"sha256": "b2", "checkpoint": {"epoch": 1}}
+    (run / "inference.yaml").write_text(yaml.safe_dump(made_from))
+    (run / "evaluation.yaml").write_text(yaml.safe_dump({"predictions": made_from}))
+    with (
+        pytest.warns(UserWarning, match="views: drawn from other predictions than predictions.jso"),
+        pytest.warns(UserWarning, match="predict the validation set again: "),
+    ):
+        write_report([str(root)], root / "report.html")
+    told = "Outdated: metrics.json is of epoch 1, but best.json chooses epoch 2."
+    assert told in (root / "report.html").read_text()
+
+
 def test_names_with_quotes_and_tags_are_only_text(tmp_path: Path) -> None:
     root = results_folder(tmp_path / "mini")
     write_report([str(root)], root / "report.html", title=QUOTED)
@@ -109,6 +127,15 @@ def test_a_command_of_the_page_can_be_pasted(tmp_path: Path) -> None:
     write_report([str(root)], root / "report.html", results=root)
     text = unescape((root / "report.html").read_text())
     assert f"<pre>snakemake --configfile '{root}/config.yaml'</pre>" in text
+
+
+def test_a_run_that_was_resumed_elsewhere_says_what_differed(tmp_path: Path) -> None:
+    root = results_folder(tmp_path, videos=1)
+    file = next(root.glob("runs/*/environment.json"))
+    earlier = [{"vatrack": "1.2.2", "device": None}, "no environment"]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"earlier": earlier}))
+    (found,) = collect(read_runs([str(file.parent)])[0])
+    assert found.environment["resumed after"] == "vatrack (1.2.2, now 1.2.3)"
 
 
 def test_leftovers_of_a_killed_run_are_no_cut_sheets(tmp_path: Path) -> None:
@@ -205,7 +232,7 @@ def test_commands_are_short_below_the_current_folder(
     assert "--annotations mini/annotations --images mini/clips" in found.commands[0]
 
 
-@pytest.mark.parametrize(("second", "best"), [(30.0, []), (31.0, [1])])
+@pytest.mark.parametrize(("second", "best"), [(30.0, []), (30.02, []), (31.0, [1])])
 def test_equal_values_are_not_the_best(tmp_path: Path, second: float, best: list[int]) -> None:
     runs = [
         f"vatrack/resnet50:{name}={metrics(tmp_path / f'{name}.json', value)}"
@@ -214,6 +241,14 @@ def test_equal_values_are_not_the_best(tmp_path: Path, second: float, best: list
     found = collect(read_runs(runs)[0])
     marked = [run.number for run in found if any(metric.best for metric in run.key_metrics)]
     assert marked == best
+
+
+def test_hota_is_shown_of_all_masks_of_a_method(tmp_path: Path) -> None:
+    tracks = {"track__amodal__HOTA": 40.0, "track__visible__HOTA": 41.0}
+    file = metrics(tmp_path / "metrics.json", 30.0, **tracks)
+    (found,) = collect(read_runs([f"vatrack/resnet50={file}"])[0])
+    shown = {own.name: own.text for own in found.key_metrics if "HOTA" in own.name}
+    assert shown == {"HOTA, amodal": "40.0", "HOTA, visible": "41.0"}
 
 
 def test_metrics_alone_make_a_page(tmp_path: Path) -> None:

@@ -37,11 +37,19 @@ def test_labels_are_told_apart_across_folders(tmp_path: Path) -> None:
     for name in "ab":
         runs(tmp_path / name, {"e6": 10, "": 20})
     found, _ = read_runs([str(tmp_path / "a"), str(tmp_path / "b")])
-    assert sorted(run.label for run in found) == ["a", "b", "e6, a", "e6, b"]
+    assert sorted(run.label for run in found) == ["a", "a, e6", "b", "b, e6"]
     found, _ = read_runs([f"first={tmp_path / 'a'}", f"second={tmp_path / 'b'}"])
     assert [run.label for run in found] == ["first", "first, e6", "second", "second, e6"]
     mine = tmp_path / "a/runs/vatrack__resnet18__e6"
     assert [run.label for run in read_runs([f"mine={mine}"])[0]] == ["mine"]
+
+
+def test_seeds_of_each_of_several_folders_have_a_mean(tmp_path: Path) -> None:
+    given = [str(runs(tmp_path / name, STARTS)) for name in "ab"]
+    write_tables(given, tmp_path / "out")
+    rows = read_csv(tmp_path / "out/image_amodal.csv")
+    means = [(row["label"], row["source"]) for row in rows if row["source"].startswith("mean")]
+    assert means == [("a", "mean of 3 seeds"), ("b", "mean of 3 seeds")]
 
 
 def test_a_folder_of_another_name_has_the_label_of_its_config(tmp_path: Path) -> None:
@@ -136,6 +144,16 @@ def test_settings_of_predictions_and_metrics_count_as_they_were_last(tmp_path: P
             folder = next(results.rglob(f"*__seed{seed}"))
             (folder / name).write_text(yaml.safe_dump(values))
         assert means_of(results, tmp_path) == [("", "mean of 4 seeds", 51.5)]
+
+
+@pytest.mark.filterwarnings("ignore:.* evaluated with different ground truth")
+def test_metrics_of_different_ground_truths_have_no_mean(tmp_path: Path) -> None:
+    results = tmp_path / "a"
+    for seed, start, truth in ((0, 10, "a1"), (1, 12, "a1"), (2, 90, "b2")):
+        configured(results, f"seed{seed}", start, seed, 6)
+        noted = next(results.rglob(f"*__seed{seed}")) / "evaluation.yaml"
+        noted.write_text(yaml.safe_dump({"ground_truth": {"joint": truth}}))
+    assert means_of(results, tmp_path) == [("seeds 0, 1", "mean of 2 seeds", 11)]
 
 
 def test_a_seed_counts_once_in_a_group(tmp_path: Path) -> None:

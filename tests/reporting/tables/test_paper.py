@@ -270,3 +270,5 @@ def test_latex_is_a_booktabs_table(tmp_path: Path) -> None:
         assert re.search(r"(?<!\\)%", tex.split("\n", 1)[1]) is None
         assert ("vAP50" in tex) == name.startswith("video")
         assert tex.count("{") == tex.count("}")
+        box = r"\\resizebox\{.*\}\{!\}\{\\begin\{tabular\}.*\\end\{tabular\}\}\n"
+        assert re.search(box, tex, re.DOTALL), "whatever its font, it fits its page"

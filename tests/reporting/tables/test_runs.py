@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +61,55 @@ def test_metrics_in_a_runs_folder_know_their_dataset(tmp_path: Path) -> None:
     [
         ({"max_tracks": 10, "ground_truth": {"joint": "a1"}}, "evaluation settings"),
         ({"max_tracks": 100, "ground_truth": {"joint": "b2"}}, "ground truth"),
-        ({"ground_truth": {"joint": "a1", "amodal": "c"}, "extended": False}, None),
+        ({"ground_truth": {"joint": "a1", "amodal": "c"}}, "ground truth of tracks"),
+        ({"ground_truth": {"joint": "a1"}, "extended": False}, None),
+        ({"detection_area": "box"}, None),
+        ({"detection_area": "mask"}, "evaluation settings"),
         ({}, None),
     ],
 )
 def test_runs_that_were_evaluated_otherwise_are_warned_of(
     noted: dict[str, Any], what: str | None, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    first = {"max_tracks": 100, "extended": True, "ground_truth": {"joint": "a1"}}
+    truth = {"joint": "a1", "video_max_occlusion": 0.75}
+    first = {"max_tracks": 100, "extended": True, "ground_truth": truth}
     _, *folders = [run_folder(tmp_path / f"runs/vatrack__resnet18__{name}", 1) for name in "0abc"]
     for folder, values in zip(folders, (first, first, noted), strict=True):
         (folder / "evaluation.yaml").write_text(yaml.safe_dump(values))
     read_runs([str(tmp_path)])
+    files = [f"vatrack/resnet18:{folder.name}={folder}/metrics.json" for folder in folders]
+    read_runs(files)
+    pairs = (folders[2], folders[0]), (f"{folders[2]}/metrics.json", f"{folders[0]}/metrics.json")
     assert [str(one.message) for one in recwarn] == (what is not None) * [
-        f"{folders[2]}: evaluated with different {what} than {folders[0]}, so their metrics cannot "
-        "be compared; evaluate both again"
+        f"{other}: evaluated with different {what} than {first}, so their metrics cannot be "
+        "compared; evaluate both again"
+        for other, first in pairs
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.* evaluated with different ground truth")
+def test_tables_say_which_runs_are_not_comparable(tmp_path: Path) -> None:
+    for label, start in (("a", 1.0), ("b", 2.0)):
+        run = run_folder(tmp_path / f"runs/vatrack__resnet18__{label}", start)
+        (run / "evaluation.yaml").write_text(yaml.safe_dump({"ground_truth": {"joint": label}}))
+        per_class = {"image/amodal": {"car": {"AP50": start + 0.01}}}
+        details = {"per_class": per_class, "per_video": {}, "classes": ["car"]}
+        (run / "details.json").write_text(json.dumps(details))
+    write_tables([str(tmp_path)], tmp_path / "out")
+    told = "Not comparable: VATrack (b), evaluated with different ground truth than VATrack (a)."
+    for name in ("image_amodal", "track_visible", "classes_image_amodal"):
+        assert told in (tmp_path / "out" / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize("given", ["{run}", "vatrack/resnet18={run}/metrics.json"])
+def test_metrics_of_an_earlier_choice_are_warned_of(given: str, tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "runs/vatrack__resnet18", 1)
+    noted = {"predictions": {"checkpoint": {"epoch": 2, "sha256": "a1"}}}
+    (run / "evaluation.yaml").write_text(yaml.safe_dump(noted))
+    (run / "best.json").write_text('{"epoch": 3, "sha256": "b2"}')
+    told = rf"^{run}: metrics\.json is of epoch 2, but best\.json chooses epoch 3; evaluate the "
+    with pytest.warns(UserWarning, match=told):
+        read_runs([given.format(run=run)])
 
 
 def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
@@ -93,6 +128,12 @@ def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
     assert keys(f"tuned={results / 'mini'}")[1] == ("vatrack/resnet18:tuned", "mini", 1)
 
 
+def test_ten_seeds_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for seed in (10, 2, 1):
+        run_folder(tmp_path / f"runs/vatrack__resnet18__seed{seed}", seed)
+    assert [start for *_, start in keys(tmp_path)] == [1, 2, 10]
+
+
 def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> None:
     for seed in (0, 1):
         run_folder(tmp_path / f"seed{seed}/mini/runs/vatrack__resnet18", seed)
@@ -102,13 +143,38 @@ def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> N
     ]
     elsewhere = run_folder(tmp_path / "other", 2)
     assert [key for key, _, _ in keys(tmp_path / "seed0", elsewhere)] == [
-        f"vatrack/resnet18:{tmp_path}/seed0/mini/runs/vatrack__resnet18",
+        "vatrack/resnet18",
         f"vatrack/resnet18:{elsewhere}",
     ]
     assert [key for key, _, _ in keys(f"a={tmp_path / 'seed0'}", tmp_path / "seed1")] == [
         "vatrack/resnet18:a",
         "vatrack/resnet18",
     ]
+
+
+def test_metrics_in_a_folder_that_lost_its_config_are_named(tmp_path: Path) -> None:
+    run_folder(tmp_path / "runs/vatrack__resnet18", 1)
+    bare = run_folder(tmp_path / "runs/qdtrack__resnet18", 1)
+    (bare / "config.yaml").unlink()
+    with pytest.warns(
+        UserWarning, match=f"^{bare}: has metrics, but no config.yaml, so it is left"
+    ):
+        assert keys(tmp_path) == [("vatrack/resnet18", "mini", 1)]
+
+
+def test_copies_do_not_take_a_run_its_label(tmp_path: Path) -> None:
+    """Its seed at the end puts it into a group of seeds."""
+    run_folder(tmp_path / "a/runs/vatrack__resnet18__seed0", 1)
+    copy = run_folder(tmp_path / "a/runs/old_copy", 2)
+    values = yaml.safe_load((copy / "config.yaml").read_text()) | {"run_label": "seed0"}
+    (copy / "config.yaml").write_text(yaml.safe_dump(values))
+    names = [key for key, *_ in keys(tmp_path / "a")]
+    assert names == ["vatrack/resnet18:old_copy, seed0", "vatrack/resnet18:seed0"]
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.rmtree(copy)
+    shutil.rmtree(tmp_path / "b/runs" / copy.name)
+    names = [key for key, *_ in keys(tmp_path / "a", tmp_path / "b")]
+    assert names == ["vatrack/resnet18:a, seed0", "vatrack/resnet18:b, seed0"]
 
 
 def test_unfinished_runs_are_named(tmp_path: Path) -> None:

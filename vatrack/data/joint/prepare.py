@@ -17,12 +17,12 @@ import orjson
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import scratch_directory
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import Texts
 from vatrack.common.json_types import Json
 from vatrack.common.mask_types import MaskType
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.text_files import unpacked
 from vatrack.config.dataset import DatasetConfig, ValidationConfig
 from vatrack.config.methods import Method

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
+from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
 from vatrack.common.metric_names import lowest_is_best
@@ -58,17 +59,21 @@ def compare_runs(
         for side in sides
         if side.run.details is None
     ]
+    missing = dict.fromkeys(key for side in sides for key in side.run.metrics if key not in keys)
+    if missing:
+        number = counted(len(missing), "metric")
+        notes.append(f"not compared, because not all runs have them: {number} ({few(missing)})")
     classes: tuple[Section, ...] = ()
     by_clip: tuple[Section, ...] = ()
     drawn: list[Clip] = []
     wanted = clip_images or ClipImages()
-    if not notes:
+    if all(side.run.details for side in sides):
         classes = _sections(sides, "class")
         by_clip, by = _worst_first(_sections(sides, "clip"), sides, by)
         worst = [line.name for line in by_clip[0].lines] if by_clip else []
         if out:
-            drawn, missing = draw_clips(sides, worst, wanted)
-            notes += missing
+            drawn, lacking = draw_clips(sides, worst, wanted)
+            notes += lacking
     found = Comparison(
         tuple(sides),
         metrics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -12,9 +12,8 @@ from vatrack.common.counted import counted, few
 from vatrack.common.errors import InputError
 from vatrack.common.files import sha256_of
 from vatrack.common.paths import seen
-from vatrack.reporting.curves import run_labels
-from vatrack.reporting.noted import TRUTHS
-from vatrack.reporting.tables.runs import Run, read_runs
+from vatrack.reporting.tables.names import short_names
+from vatrack.reporting.tables.runs import Run, read_folders
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import next_step, require_run, run_data
 
@@ -52,13 +51,11 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
         )
     for folder in folders:
         _check(folder)
-    names = run_labels(folders)
-    sides = [
-        _read(letter, name, folder)
-        for letter, name, folder in zip(ascii_uppercase, names, folders, strict=False)
-    ]
-    for side in sides[1:]:
-        _check_same(sides[0], side)
+    runs = read_folders(folders)
+    lettered = zip(ascii_uppercase, short_names(runs), folders, runs, strict=False)
+    sides = [_side(*one) for one in lettered]
+    for first, other in combinations(sides, 2):  # the first one may have noted less than the others
+        _check_same(first, other)
     return sides
 
 
@@ -68,14 +65,12 @@ def _check(folder: Path) -> None:
         raise InputError(f"{folder}: {next_step(folder, 'metrics')}")
 
 
-def _read(letter: str, name: str, path: Path) -> Side:
-    folder = RunFolder(path)
-    (run,), _ = read_runs([str(path)])
+def _side(letter: str, name: str, path: Path, run: Run) -> Side:
     ground_truth, images = run_data(path)
     return Side(
         letter,
         name,
-        folder,
+        RunFolder(path),
         run,
         ground_truth if seen(ground_truth.is_file) else None,
         images if seen(images.is_dir) else None,
@@ -87,28 +82,31 @@ def _check_same(first: Side, other: Side) -> None:
     theirs = _facts(other)
     for what, mine in _facts(first).items():
         if mine != (own := theirs.get(what, mine)):
-            shown = "\n".join(
-                f"  {side.letter} {side.folder.path}: {_listed(values, foreign)}"
-                for side, values, foreign in ((first, mine, own), (other, own, mine))
-            )
-            raise InputError(
-                f"these runs have different {what}, so their metrics cannot be compared; "
-                f"evaluate both with the same ground truth and config:\n{shown}"
-            )
+            raise _different(what, first, other, (_listed(mine, own), _listed(own, mine)))
+    for what, values in first.run.noted.differences(other.run.noted):
+        raise _different(what, first, other, values)
     if first.run.noted.truth and other.run.noted.truth:
         return
     files = first.ground_truth, other.ground_truth
     if files[0] and files[1] and not files[0].samefile(files[1]):
         digests = [sha256_of(file) for file in files if file]
         if digests[0] != digests[1]:
-            shown = "\n".join(
-                f"  {side.letter} {side.folder.path}: {side.ground_truth} (sha256 {digest[:10]})"
-                for side, digest in zip((first, other), digests, strict=True)
+            one, two = (
+                f"{file} (sha256 {digest[:10]})"
+                for file, digest in zip(files, digests, strict=True)
             )
-            raise InputError(
-                f"these runs have different ground truth, so their metrics cannot be compared; "
-                f"evaluate both with the same file:\n{shown}"
-            )
+            raise _different("ground truth", first, other, (one, two))
+
+
+def _different(what: str, first: Side, other: Side, values: Sequence[str]) -> InputError:
+    shown = "\n".join(
+        f"  {side.letter} {side.folder.path}: {value}"
+        for side, value in zip((first, other), values, strict=True)
+    )
+    return InputError(
+        f"these runs have different {what}, so their metrics cannot be compared; evaluate both "
+        f"with the same ground truth and config:\n{shown}"
+    )
 
 
 def _facts(side: Side) -> dict[str, list[str]]:
@@ -119,10 +117,6 @@ def _facts(side: Side) -> dict[str, list[str]]:
         facts["clips"] = sorted({name for own in details.per_video.values() for name in own})
         for evaluation, classes in sorted(details.per_class.items()):
             facts[f"classes with ground-truth objects ({evaluation})"] = sorted(classes)
-    settings, truth = side.run.noted.settings, side.run.noted.truth
-    facts |= {what: [str(truth[key])] for key, what in TRUTHS.items() if key in truth}
-    if settings:
-        facts["evaluation settings"] = [f"{key}: {settings[key]}" for key in sorted(settings)]
     return facts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,9 @@ from vatrack.reporting.html import run_colour
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
+from vatrack.runs.environment import environment_changes
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.made_from import outdated, predictions_of
 from vatrack.runs.results import commands_of
 from vatrack.runs.select import read_selection
 
@@ -119,6 +122,9 @@ def _results(number: int, run: Run, name: str) -> RunResults:
     training = folder.read_training() if folder and folder.training.is_file() else {}
     choice = read_selection(folder.path) if folder else None
     epoch = choice.epoch if choice else None
+    why = [f"Chosen: {choice.reason}."] if choice else []
+    if folder and (text := outdated(folder.path, "metrics")):
+        why.append(f"Outdated: {text}.")
     has_log = folder is not None and folder.metrics_log.is_file()
     return RunResults(
         number,
@@ -127,16 +133,29 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         BACKBONE_NAMES[run.backbone],
         dataset_name(run.dataset),
         _key_metrics(run, training, epoch),
-        f"Chosen: {choice.reason}." if choice else "",
+        " ".join(why),
         epoch,
         run.folder,
         read_curves(folder.metrics_log) if folder and has_log else None,
-        read_views(folder.views) if folder else None,
+        _views(folder) if folder else None,
         folder.config.read_text(encoding="utf-8") if folder and folder.config.is_file() else "",
         _environment(_object(folder.environment)) if folder else {},
         list(commands_of(run.folder).values()) if run.folder else [],
         folder.metrics.stat().st_mtime if folder and folder.metrics.is_file() else None,
     )
+
+
+def _views(run: RunFolder) -> Views | None:
+    """The clips; warns where they show other predictions than the run has now."""
+    views = read_views(run.views)
+    known = predictions_of(run.predictions).get("sha256")
+    if views and known and views.predictions not in ("", known):
+        warnings.warn(
+            f"{run.views}: drawn from other predictions than {run.predictions.name}; run `vatrack "
+            "views` again",
+            stacklevel=2,
+        )
+    return views
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -151,7 +170,7 @@ def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[
     first = IMAGE_AP50 if alone else VIDEO_AP50
     wanted = [(first, masks) for masks in first.masks]
     if not alone:
-        wanted.append((HOTA, run.method.masks[0]))
+        wanted += [(HOTA, masks) for masks in HOTA.masks]
     wanted += [(HIDDEN_IOU, masks) for masks in HIDDEN_IOU.masks]
     found = []
     for metric, masks in wanted:
@@ -171,16 +190,18 @@ def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[
 
 
 def _with_best(runs: list[RunResults]) -> list[RunResults]:
-    """Marks the highest values where runs on one dataset have different ones of the metric."""
-    known: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    """Marks the highest values where runs on one dataset have different ones of the metric; values
+    that look the same are equally good."""
+    known: defaultdict[tuple[str, str], set[float]] = defaultdict(set)
     for run in runs:
         for metric in run.key_metrics:
             if metric.value is not None:
-                known[run.dataset, metric.name].append(metric.value)
+                known[run.dataset, metric.name].add(float(metric.text))
 
     def marked(run: RunResults, metric: Shown) -> Shown:
         values = known[run.dataset, metric.name]
-        return replace(metric, best=len(set(values)) > 1 and metric.value == max(values))
+        best = metric.value is not None and float(metric.text) == max(values)
+        return replace(metric, best=len(values) > 1 and best)
 
     return [
         replace(run, key_metrics=[marked(run, metric) for metric in run.key_metrics])
@@ -192,7 +213,11 @@ def _environment(content: dict[str, Any]) -> dict[str, str]:
     """Name and version of everything, flat."""
     flat: dict[str, str] = {}
     for name, value in content.items():
-        if isinstance(value, dict):
+        if name == "earlier" and isinstance(value, list):  # what differed before it was resumed
+            starts = [each for each in value if isinstance(each, dict)]
+            what = (", ".join(environment_changes(each, content)) for each in starts)
+            flat["resumed after"] = "; ".join(what)
+        elif isinstance(value, dict):
             flat |= {str(key): str(own) for key, own in value.items()}
         else:
             flat[name.replace("_", " ")] = str(value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Literal
 
-from vatrack.reporting.tables.names import dataset_name, short_names, with_reason
+from vatrack.reporting.tables.names import dataset_name, short_names, with_reason, with_warning
 from vatrack.reporting.tables.paper import TITLES as PAPER_TITLES
 from vatrack.reporting.tables.paper import ap_name
 from vatrack.reporting.tables.runs import Run
@@ -72,6 +72,7 @@ def breakdown_table(what: Literal["class", "video"], name: str, runs: Sequence[R
         note = f"No run has metrics by {what} for these masks."
         if not name.startswith("image"):
             note = with_reason(note, every)
+    note = with_warning(note, runs)
     unit = "MOTA, IDF1, HOTA in %, IDs: identity switches." if tracking else "Mask AP in %."
     texts: dict[str, str] = {what: what.capitalize()}
     return make_table(

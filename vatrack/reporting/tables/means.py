@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from vatrack.common.counted import counted
 from vatrack.config.run_name import seed_of, without_seed
-from vatrack.reporting.tables.names import run_row, with_reason
+from vatrack.reporting.tables.names import run_row, with_reason, with_warning
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
@@ -55,15 +55,16 @@ def run_table(
             rows += _mean_rows(part)
     if any(row.spread for row in rows):
         note = f"{note} {NOTE}"
-    return make_table(name, title, with_reason(note, of_tracks), texts, columns, rows)
+    note = with_warning(with_reason(note, of_tracks), [run for run, _ in parts[0].measured])
+    return make_table(name, title, note, texts, columns, rows)
 
 
 def _mean_rows(part: Part) -> list[Row]:
     """A row for each group of two runs or more that differ only in the seed at their labels' end.
 
-    Runs with other settings are a group of their own, whose label names the seeds. Of a seed that
-    is in a group twice, the first run counts. The means of a part compete with each other for the
-    best value.
+    Runs with other settings or another ground truth are a group of their own, whose label names the
+    seeds. Of a seed that is in a group twice, the first run counts. The means of a part compete
+    with each other for the best value.
     """
     block = f"means by {part.source}" if part.source else "means"
     groups: dict[tuple[tuple[str, ...], str], dict[int | None, Measured]] = {}
@@ -72,7 +73,9 @@ def _mean_rows(part: Part) -> list[Row]:
         if label is not None:
             alike: tuple[str, ...] = (run.method, run.backbone, label, run.dataset or "")
             seed = seed_of(run.label) if run.seed is None else run.seed
-            groups.setdefault((alike, run.settings), {}).setdefault(seed, (run, values))
+            truth = [sorted(own.items()) for own in (run.noted.truth, run.noted.tracks)]
+            group = alike, f"{run.settings} {truth}"
+            groups.setdefault(group, {}).setdefault(seed, (run, values))
     settings = Counter(alike for alike, _ in groups)
     rows = []
     for (same, _), members in groups.items():

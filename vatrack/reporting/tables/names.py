@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from vatrack.config import Backbone, Method
 from vatrack.evaluation.summary import NO_TRACKS, without_tracks
-from vatrack.reporting.tables.runs import Run
+from vatrack.reporting.tables.runs import Run, evaluated_otherwise
+from vatrack.reporting.tables.sources import Source
 from vatrack.reporting.tables.table import Row
 
 METHOD_NAMES = {
@@ -30,7 +31,7 @@ def dataset_name(dataset: str | None) -> str:
     return "-" if dataset is None else DATASET_NAMES.get(dataset, dataset)
 
 
-def short_names(runs: Sequence[Run]) -> list[str]:
+def short_names(runs: Sequence[Run | Source]) -> list[str]:
     """Names for readers: the method, and in brackets what differs among the runs."""
     names = []
     for run in runs:
@@ -44,6 +45,15 @@ def short_names(runs: Sequence[Run]) -> list[str]:
         more = ", ".join(filter(None, details))
         names.append(METHOD_NAMES[run.method] + (f" ({more})" if more else ""))
     return names
+
+
+def with_warning(note: str, runs: Sequence[Run]) -> str:
+    """The note of a table of these runs, with which of them were evaluated otherwise."""
+    names = {id(run): name for run, name in zip(runs, short_names(runs), strict=True)}
+    for run, other, what in evaluated_otherwise(runs):
+        than = f"than {names[id(other)]}"
+        note += f" Not comparable: {names[id(run)]}, evaluated with different {what} {than}."
+    return note
 
 
 def with_reason(note: str, runs: Sequence[Run]) -> str:

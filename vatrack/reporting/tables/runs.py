@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +16,18 @@ from vatrack.data.known_forms import METRICS, wants
 from vatrack.reporting.checks import Metrics, check_metrics
 from vatrack.reporting.details import Details, check_details, read_details
 from vatrack.reporting.noted import Noted, read_noted
-from vatrack.reporting.tables.sources import Source, find_runs, parse_key, run_key
+from vatrack.reporting.tables.sources import (
+    Source,
+    find_runs,
+    in_order,
+    labelled,
+    parse_key,
+    run_key,
+    sources_of,
+)
 from vatrack.runs.fingerprint import without_seed_hash
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import outdated_step
 
 DETAILS_FORM = "METHOD/BACKBONE[:LABEL]=details.json"
 T = TypeVar("T")
@@ -34,7 +42,8 @@ class Run:
     metrics and details of masks that the method does not predict are left out (see `predicts`);
     `folder` is the run's, where it was found by it. Where its config can be read, `settings` is
     the fingerprint without the seed (`without_seed_hash`) of the settings that led to the metrics,
-    and `seed` the seed; else they are empty and None. `noted`: of the evaluation.
+    and `seed` the seed; else they are empty and None. `noted`: of the evaluation; `source`: the
+    folder, or else the file of the metrics, for messages.
     """
 
     method: Method
@@ -47,6 +56,7 @@ class Run:
     settings: str = ""
     seed: int | None = None
     noted: Noted = field(default_factory=Noted)
+    source: Path = Path()
 
     @property
     def key(self) -> str:
@@ -84,7 +94,7 @@ def read_runs(
         found, waiting = find_runs(text)
         sources += found
         unfinished += waiting
-    sources = _labelled(
+    sources = labelled(
         [source if dataset is None else replace(source, dataset=dataset) for source in sources]
     )
     known: set[tuple[Any, ...]] = set()
@@ -98,55 +108,37 @@ def read_runs(
         known.add(name)
     for text in details:
         sources = _with_details(sources, text)
-    datasets = list(dict.fromkeys(source.dataset for source in sources))
-    methods, backbones = list(Method), list(Backbone)
-    sources.sort(key=lambda own: (methods.index(own.method), backbones.index(own.backbone)))
-    sources.sort(key=lambda own: datasets.index(own.dataset))
-    runs = [_read(source) for source in sources]
+    runs = [_read(source) for source in in_order(sources)]
     _warn_of_others(runs)
     return runs, unfinished
 
 
-def _warn_of_others(runs: Sequence[Run]) -> None:
-    """Warns of runs that were evaluated otherwise than the first one on their dataset that has
-    noted how."""
+def read_folders(folders: Sequence[Path]) -> list[Run]:
+    """The runs in these folders, in this order; raises as `read_runs` does, and as `sources_of`."""
+    return [_read(source) for source in sources_of(folders)]
+
+
+def evaluated_otherwise(runs: Sequence[Run]) -> list[tuple[Run, Run, str]]:
+    """The runs that were evaluated otherwise than the first one on their dataset that has noted
+    how; each with that one, and what differs."""
+    found = []
     first: dict[str | None, Run] = {}
     for run in runs:
         if run.noted == Noted():  # it could hide that the others differ
             continue
         other = first.setdefault(run.dataset, run)
-        if what := run.noted.differing(other.noted):
-            warnings.warn(
-                f"{run.folder}: evaluated with different {' and '.join(what)} than {other.folder}, "
-                "so their metrics cannot be compared; evaluate both again",
-                stacklevel=2,
-            )
+        if what := [difference.what for difference in run.noted.differences(other.noted)]:
+            found.append((run, other, " and ".join(what)))
+    return found
 
 
-def _labelled(sources: list[Source]) -> list[Source]:
-    """Completes the labels of runs that only their folders tell apart."""
-
-    def group(source: Source) -> tuple[str, ...]:
-        return source.method, source.backbone, source.dataset or "", source.label
-
-    bare = [source for source in sources if source.folder and not source.named]
-    labels: dict[int, str] = {}
-    for _, members in groupby(sorted(bare, key=group), key=group):
-        alike = list(members)
-        if len(alike) == 1:
-            continue
-        paths = [source.folder.resolve().parts for source in alike if source.folder]
-        if len({len(folders) for folders in paths}) == 1:
-            differ = [
-                level for level, names in enumerate(zip(*paths, strict=True)) if len(set(names)) > 1
-            ]
-            labels |= {
-                id(s): ", ".join(filter(None, [s.label, "/".join(names[n] for n in differ)]))
-                for s, names in zip(alike, paths, strict=True)
-            }
-        else:
-            labels |= {id(s): ", ".join(filter(None, [s.label, str(s.folder)])) for s in alike}
-    return [replace(source, label=labels.get(id(source), source.label)) for source in sources]
+def _warn_of_others(runs: Sequence[Run]) -> None:
+    for run, other, what in evaluated_otherwise(runs):
+        warnings.warn(
+            f"{run.source}: evaluated with different {what} than {other.source}, so their metrics "
+            "cannot be compared; evaluate both again",
+            stacklevel=2,
+        )
 
 
 def _with_details(sources: list[Source], text: str) -> list[Source]:
@@ -179,6 +171,9 @@ def _read(source: Source) -> Run:
             per_video=_predicted(source.method, details.per_video),
             curves=_predicted(source.method, details.curves),
         )
+    beside = _run_of(source)
+    if beside and (text := outdated_step(beside.path, "metrics")):
+        warnings.warn(f"{beside.path}: {text}", stacklevel=2)
     settings, seed = _settings(source.folder) if source.folder else ("", None)
     return Run(
         source.method,
@@ -190,8 +185,15 @@ def _read(source: Source) -> Run:
         source.folder,
         settings,
         seed,
-        read_noted(RunFolder(source.folder)) if source.folder else Noted(),
+        read_noted(beside, source.method.masks) if beside else Noted(),
+        source.folder or source.metrics,
     )
+
+
+def _run_of(source: Source) -> RunFolder | None:
+    """The run that the metrics are of, also where their file was given instead of its folder."""
+    folder = RunFolder(source.metrics.parent)
+    return folder if folder.metrics.name == source.metrics.name else None
 
 
 def _predicted(method: Method, by_key: Mapping[str, T]) -> dict[str, T]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.numbers_in_names import natural
+from vatrack.common.paths import real
+from vatrack.common.run_files import CONFIG_FILE
 from vatrack.common.similar import unknown
 from vatrack.common.text_files import no_such
 from vatrack.common.value_files import read_yaml
@@ -67,14 +73,73 @@ def find_runs(text: str) -> tuple[list[Source], list[Path]]:
     return [source], []
 
 
+def sources_of(folders: Sequence[Path]) -> list[Source]:
+    """The runs in these folders, in this order, whose metrics need not be there yet.
+
+    Raises:
+        InputError: a folder is given twice, or has no config of a run.
+    """
+    paths = [real(folder) for folder in folders]
+    for number, folder in enumerate(folders):
+        if paths[number] in paths[:number]:
+            raise InputError(f"{folder}: the run is given twice; give each run folder once")
+    return labelled([_source_of(str(folder), folder, "") for folder in folders])
+
+
+def labelled(sources: Sequence[Source]) -> list[Source]:
+    """Completes the labels of runs that only their folders tell apart: what differs in their paths
+    comes first, so that a seed stays at the end. A run beside copies of it, in folders with other
+    names, keeps its label."""
+
+    def group(source: Source) -> tuple[str, ...]:
+        return source.method, source.backbone, source.dataset or "", source.label
+
+    bare = [source for source in sources if source.folder and not source.named]
+    labels: dict[int, str] = {}
+    for _, members in groupby(sorted(bare, key=group), key=group):
+        alike = list(members)
+        paths = [real(source.folder) for source in alike if source.folder]
+        if len({len(path.parts) for path in paths}) == 1:
+            parts = [path.parts for path in paths]
+            differ = [n for n, names in enumerate(zip(*parts, strict=True)) if len(set(names)) > 1]
+            places = ["/".join(names[n] for n in differ) for names in parts]
+        else:
+            places = [str(source.folder) for source in alike]
+        called = [bool(RunFolder(path).name) for path in paths]
+        for source, place, own in zip(alike, places, called, strict=True):
+            if len(alike) > 1 and not (own and called.count(True) == 1):
+                labels[id(source)] = ", ".join(filter(None, [place, source.label]))
+    return [replace(source, label=labels.get(id(source), source.label)) for source in sources]
+
+
+def in_order(sources: Sequence[Source]) -> list[Source]:
+    """By dataset (in the order given), then in the paper's order of methods and backbones."""
+    datasets = list(dict.fromkeys(source.dataset for source in sources))
+    methods, backbones = list(Method), list(Backbone)
+
+    def place(own: Source) -> tuple[int, ...]:
+        indices = methods.index(own.method), backbones.index(own.backbone)
+        return (datasets.index(own.dataset), *indices)
+
+    return sorted(sources, key=place)
+
+
 def _in_folder(text: str, folder: Path, label: str) -> tuple[list[Source], list[Path]]:
     if RunFolder(folder).metrics.is_file():
         return [_source_of(text, folder, label)], []
-    runs = [
-        path.parent
+    places = [
+        path
         for pattern in ("runs/*", "*/runs/*")
-        for path in sorted(folder.glob(str(RunFolder(pattern).config)))
+        for path in sorted(folder.glob(pattern), key=lambda path: natural(str(path)))
     ]
+    runs = [path for path in places if RunFolder(path).config.is_file()]
+    for path in places:
+        if path not in runs and RunFolder(path).metrics.is_file():
+            warnings.warn(
+                f"{path}: has metrics, but no {CONFIG_FILE}, so it is left out; restore "
+                "the file, or give the metrics as METHOD/BACKBONE=metrics.json",
+                stacklevel=2,
+            )
     finished = [run for run in runs if RunFolder(run).metrics.is_file()]
     if not finished:
         if not runs and RunFolder(folder).config.is_file() and not (folder / "runs").is_dir():

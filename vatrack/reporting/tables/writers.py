@@ -28,6 +28,8 @@ LATEX_SIGNS = {
 # What means something to Markdown: signs, underscores around a word, the start of an entity.
 MARKDOWN_SIGNS = re.compile(r"[\\|*<\[\]~`]|(?<!\w)_+|_+(?!\w)|&(?=#?\w+;)")
 LATEX_CODE = r"\texttt{{{}}}"
+# Fonts differ: what is still wider than the page or its column becomes as wide as that.
+LATEX_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 
 
 def to_csv(table: Table) -> str:
@@ -69,12 +71,13 @@ def _float(table: Table) -> str:
     cells = pd.concat([names.map(_latex), values.map(_latex_value)], axis=1)
     cells = table.style.replace({"best": r"\bfseries ", "quoted": r"\itshape "}) + cells
     lines = [
-        r"% needs \usepackage{booktabs}",
+        r"% needs \usepackage{booktabs,graphicx}",
         rf"\begin{{{kind}}}",
         r"\centering",
         rf"\caption{{{_latex(table.title)}. {_note(table, _latex, LATEX_CODE)}}}",
         rf"\label{{tab:{table.name.replace('_', '-')}}}",
-        rf"\begin{{tabular}}{{{'l' * first}{'r' * len(table.columns)}}}",
+        r"\smallskip",
+        rf"{LATEX_FIT}\begin{{tabular}}{{{'l' * first}{'r' * len(table.columns)}}}",
         r"\toprule",
         *_latex_groups(table),
         _latex_row(map(_latex, table.heads)),
@@ -82,7 +85,7 @@ def _float(table: Table) -> str:
     ]
     for rule, row in zip(table.rules, cells.to_numpy().tolist(), strict=True):
         lines += [r"\midrule"] * rule + [_latex_row(row)]
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\end{{{kind}}}"]
+    lines += [r"\bottomrule", r"\end{tabular}}", rf"\end{{{kind}}}"]
     return "\n".join([*lines, ""])
 
 

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import IO
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, create_text, require_json, scratch_directory
+from vatrack.common.files import atomic_path, create_text, require_json
 from vatrack.common.images import check_image
 from vatrack.common.json_types import Json
+from vatrack.common.output_folders import scratch_directory
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.annotate.findings import Annotated, Findings, check_usable, describe_origin

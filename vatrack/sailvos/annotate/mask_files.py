@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.image_headers import RECOPY, name_format, open_regular
+from vatrack.common.image_headers import RECOPY, name_format, open_regular, unreadable
 from vatrack.common.png import Stored, check_size, read_png
 
 Ids = npt.NDArray[np.integer[Any]]
@@ -40,7 +40,7 @@ def read_ids(path: Path, size: tuple[int, int]) -> Ids:
         with open_regular(path) as stream:
             ids = _read_array(path, stream, size)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {RECOPY}") from None
+        raise unreadable(path, error) from None
     if ids.dtype.kind == "i" and ids.min() < 0:
         raise InputError(f"{path}: contains the negative object id {ids.min()}; {RECOPY}")
     if ids.dtype == np.uint64:
