@@ -164,6 +164,10 @@ def test_a_run_is_evaluated_as_its_config_says(
     assert vatrack(*options, *elsewhere)[0] == 0
     assert (tmp_path / "other.json").is_file()
     assert yaml.safe_load(predicted.evaluation.read_text())["max_tracks"] == 9
+    # Without --run, what was noted of the metrics before would be taken for theirs.
+    given = ("evaluate", "--predictions", predicted.path, *truth, "--out", predicted.metrics)
+    assert vatrack(*given, "--set", "evaluation.max_tracks=5")[0] == 0
+    assert yaml.safe_load(predicted.evaluation.read_text())["max_tracks"] == 5
 
 
 def test_predictions_of_an_earlier_choice_are_not_evaluated(

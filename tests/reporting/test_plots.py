@@ -239,7 +239,7 @@ def test_nothing_validated_and_nothing_trained_say_so(tmp_path: Path) -> None:
         (["r/vatrack__resnet18", "r/qdtrack__resnet18__e6"], ["QDTrack (e6)", "VATrack"]),
         (
             ["r/vatrack__resnet18", "r/vatrack__resnet50"],
-            ["VATrack (ResNet-18)", "VATrack (Res"],
+            ["VATrack (ResNet-18)", "VATrack (ResNet-50"],
         ),
         (["a/vatrack__resnet18", "b/vatrack__resnet18"], ["VATrack (a)", "VATrack (b)"]),
     ],

@@ -126,11 +126,11 @@ def evaluate(
     if only:
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return
-    own = _are_the_runs(out, run)
-    evaluated = evaluate_inputs(inputs, out, processes, details, noted=own is not None)
+    folder = _noted_in(out, run)
+    evaluated = evaluate_inputs(inputs, out, processes, details, noted=folder is not None)
     typer.echo(evaluated)
-    if own:
-        _keep(own, evaluated.settings)
+    if folder:
+        _keep(folder, run, evaluated.settings)
 
 
 def merge_evaluations(
@@ -149,8 +149,8 @@ def merge_evaluations(
     if run:
         require_run(run, None, "--run ")  # the settings are those of the shards
     typer.echo(merge(shards, out, details))
-    if own := _are_the_runs(out, run):
-        _keep(own, settings_of(shards[0]))
+    if folder := _noted_in(out, run):
+        _keep(folder, run, settings_of(shards[0]))
 
 
 def _inputs(
@@ -171,20 +171,27 @@ def _inputs(
     return ground_truth, predictions
 
 
-def _are_the_runs(out: Path, run: Path | None) -> Path | None:
-    """The run, if these metrics are the ones in its folder.
+def _noted_in(out: Path, run: Path | None) -> Path | None:
+    """The folder that notes how these metrics were evaluated: the run's, where they are those in
+    it; or that of metrics which they replace and of which it was noted.
 
     Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
     """
-    return run if run and same_file(out, RunFolder(run).metrics) else None
+    if run and same_file(out, RunFolder(run).metrics):
+        return run
+    beside = RunFolder(out.parent)
+    replaced = same_file(out, beside.metrics) and beside.evaluation.is_file()
+    return beside.path if replaced else None
 
 
-def _keep(run: Path, settings: Mapping[str, Any]) -> None:
-    """Notes how the metrics in a run's folder were evaluated, and sends them to its MLflow run."""
+def _keep(folder: Path, run: Path | None, settings: Mapping[str, Any]) -> None:
+    """Notes how the metrics in a folder were evaluated, and sends those of `run` to its MLflow
+    run."""
     from vatrack.experiments.log import log_evaluation
 
-    write_yaml(RunFolder(run).evaluation, settings)
-    log_evaluation(run)
+    write_yaml(RunFolder(folder).evaluation, settings)
+    if folder == run:
+        log_evaluation(run)
 
 
 def examples(

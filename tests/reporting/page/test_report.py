@@ -72,6 +72,18 @@ def test_key_metrics_tables_and_reasons(tmp_path: Path) -> None:
     assert "evaluated" in text and "vatrack predict" in text and "torch" in text
 
 
+@pytest.mark.filterwarnings("ignore:.* evaluated with different ground truth")
+def test_key_metrics_say_which_runs_are_not_comparable(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", methods=["qdtrack", "vatrack"])
+    for method in ("qdtrack", "vatrack"):
+        noted = root / f"runs/{method}__resnet18/evaluation.yaml"
+        noted.write_text(yaml.safe_dump({"ground_truth": {"joint": method}}))
+    write_report([str(root)], root / "report.html")
+    above, _, tables = (root / "report.html").read_text().partition('<section id="tables"')
+    told = "Not comparable with QDTrack, because of different ground truth: VATrack."
+    assert told in above and told in tables
+
+
 def test_what_is_outdated_is_said(tmp_path: Path) -> None:
     root = results_folder(tmp_path / "mini")
     run = root / "runs/vatrack__resnet18"

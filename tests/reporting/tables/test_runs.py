@@ -89,14 +89,14 @@ def test_runs_that_were_evaluated_otherwise_are_warned_of(
 
 @pytest.mark.filterwarnings("ignore:.* evaluated with different ground truth")
 def test_tables_say_which_runs_are_not_comparable(tmp_path: Path) -> None:
-    for label, start in (("a", 1.0), ("b", 2.0)):
+    for label, start, truth in (("a", 1.0, "t"), ("b", 2.0, "u"), ("c", 3.0, "u")):
         run = run_folder(tmp_path / f"runs/vatrack__resnet18__{label}", start)
-        (run / "evaluation.yaml").write_text(yaml.safe_dump({"ground_truth": {"joint": label}}))
+        (run / "evaluation.yaml").write_text(yaml.safe_dump({"ground_truth": {"joint": truth}}))
         per_class = {"image/amodal": {"car": {"AP50": start + 0.01}}}
         details = {"per_class": per_class, "per_video": {}, "classes": ["car"]}
         (run / "details.json").write_text(json.dumps(details))
     write_tables([str(tmp_path)], tmp_path / "out")
-    told = "Not comparable: VATrack (b), evaluated with different ground truth than VATrack (a)."
+    told = "Not comparable with VATrack (b), because of different ground truth: VATrack (a)."
     for name in ("image_amodal", "track_visible", "classes_image_amodal"):
         assert told in (tmp_path / "out" / f"{name}.md").read_text()
 

@@ -11,6 +11,7 @@ from vatrack.evaluation.key_metrics import HOTA, IMAGE_AP50, VIDEO_AP50
 from vatrack.reporting.html.section import Cell, Line, Section, headings, text_style
 from vatrack.reporting.page.results import HIDDEN, LABELS, RunResults, Shown
 from vatrack.reporting.tables import make_tables
+from vatrack.reporting.tables.names import with_warning
 from vatrack.reporting.tables.page import to_section
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Table
@@ -90,12 +91,14 @@ def key_table(runs: Sequence[RunResults]) -> Section | None:
 
 
 def key_note(runs: Sequence[RunResults]) -> str:
-    """What the key metrics that the page shows are, and whether the best are marked."""
+    """What the key metrics that the page shows are, whether the best are marked, and which runs
+    were evaluated otherwise."""
     shown = [metric for run in runs for metric in run.key_metrics]
     names = {metric.name.partition(",")[0] for metric in shown}
     texts = [f"{name}: {meaning}." for name, meaning in MEANINGS.items() if name in names]
     marked = ["The best value of all runs on a dataset is marked."]
-    return " ".join(texts + marked * any(metric.best for metric in shown))
+    note = " ".join(texts + marked * any(metric.best for metric in shown))
+    return with_warning(note, [own.run for own in runs])
 
 
 def _key_cell(metric: Shown | None) -> Cell:

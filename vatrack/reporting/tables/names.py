@@ -50,9 +50,11 @@ def short_names(runs: Sequence[Run | Source]) -> list[str]:
 def with_warning(note: str, runs: Sequence[Run]) -> str:
     """The note of a table of these runs, with which of them were evaluated otherwise."""
     names = {id(run): name for run, name in zip(runs, short_names(runs), strict=True)}
+    alike: dict[tuple[str, str], list[str]] = {}
     for run, other, what in evaluated_otherwise(runs):
-        than = f"than {names[id(other)]}"
-        note += f" Not comparable: {names[id(run)]}, evaluated with different {what} {than}."
+        alike.setdefault((names[id(other)], what), []).append(names[id(run)])
+    for (most, what), own in alike.items():
+        note += f" Not comparable with {most}, because of different {what}: {', '.join(own)}."
     return note
 
 

@@ -119,17 +119,19 @@ def read_folders(folders: Sequence[Path]) -> list[Run]:
 
 
 def evaluated_otherwise(runs: Sequence[Run]) -> list[tuple[Run, Run, str]]:
-    """The runs that were evaluated otherwise than the first one on their dataset that has noted
-    how; each with that one, and what differs."""
+    """The runs that were evaluated otherwise than most on their dataset, of those that have noted
+    how; each with one of those, and what differs."""
+    noted = [run for run in runs if run.noted != Noted()]
     found = []
-    first: dict[str | None, Run] = {}
-    for run in runs:
-        if run.noted == Noted():  # it could hide that the others differ
-            continue
-        other = first.setdefault(run.dataset, run)
-        if what := [difference.what for difference in run.noted.differences(other.noted)]:
-            found.append((run, other, " and ".join(what)))
+    for dataset in dict.fromkeys(run.dataset for run in noted):
+        own = [run for run in noted if run.dataset == dataset]
+        other = min(own, key=lambda run: sum(bool(_differing(each, run)) for each in own))
+        found += [(run, other, what) for run in own if (what := _differing(run, other))]
     return found
+
+
+def _differing(run: Run, other: Run) -> str:
+    return " and ".join(difference.what for difference in run.noted.differences(other.noted))
 
 
 def _warn_of_others(runs: Sequence[Run]) -> None:
