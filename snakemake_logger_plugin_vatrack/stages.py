@@ -20,6 +20,7 @@ from vatrack.common.progress import duration
 OF_A_RUN = ("method", "backbone", "variant")
 TITLE_WIDTH = 66
 LAST_LINES = 15  # of a failed job's log
+EMPTY = "its log is empty; the process may have been killed, for lack of memory for example"
 IDLE_SECONDS = 3.0
 FIRST_PAUSE = 30.0  # between lines of progress where they cannot replace each other
 
@@ -158,7 +159,7 @@ class Stages:
         if log is None:
             return lines
         last = _last_lines(log)
-        lines += [f"  | {line}" for line in last] if last else ["  (its log is empty)"]
+        lines += [f"  | {line}" for line in last] if last else [f"  ({EMPTY})"]
         return [*lines, f"  full log: {log}", ""]
 
     def tick(self, now: float, *, in_place: bool) -> list[str]:

@@ -43,6 +43,7 @@ SLOW = (
     "tests/api/test_predictor.py::test_wherever_frames_come_from_the_objects_are_the_same",
     "tests/api/test_track_ends.py::test_the_command_can_be_stopped",
     "tests/benchmarks/test_benchmarks.py::test_a_benchmark_runs_and_its_ways_agree",
+    "tests/benchmarks/test_benchmarks.py::test_a_step_beside_busy_processes_is_measured",
     "tests/benchmarks/test_benchmarks.py::test_every_switch_is_one_of_the_config_and_is_measured",
     "tests/benchmarks/test_benchmarks.py::test_the_plain_way_runs_alone",
     "tests/cli/test_cli.py::test_a_page_is_written_without_the_library_that_draws_plots",

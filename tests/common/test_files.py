@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vatrack.common import permissions
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, create_text, write_json, write_text
 from vatrack.common.output_folders import atomic_directory, scratch_directory
@@ -74,6 +75,33 @@ def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0])
+def test_the_umask_is_asked_for_without_being_changed(
+    mask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(mask)
+    try:
+        with monkeypatch.context() as patch:
+            patch.delattr(os, "umask")
+            write_json(tmp_path / "a.json", 1)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("status", [None, "Name:\tpython\nState:\tR"])
+def test_permissions_are_usual_where_the_system_does_not_tell_the_umask(
+    status: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if status is not None:
+        (tmp_path / "status").write_text(status)
+    monkeypatch.setattr(permissions, "_STATUS", tmp_path / "status")
+    (tmp_path / "usual").touch()
+    write_json(tmp_path / "a.json", 1)
+    usual, own = (stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "a.json"))
+    assert own == usual
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from tests.evaluation.scenes import (
+    add_object,
     detection,
     document,
     rectangle,
@@ -152,6 +153,26 @@ def test_trackeval_reads_its_folder(
     else:
         assert 5 < hota < 95
     assert own["track/amodal/HOTA"] == pytest.approx(hota, abs=1e-9)
+
+
+@pytest.mark.parametrize("form", ["coco", "ytvis", "mots", "motchallenge", "trackeval"])
+def test_only_trackeval_needs_one_size_per_video(tmp_path: Path, form: Any) -> None:
+    joint = document([2])
+    joint["images"][1] |= {"width": 50, "height": 40}
+    masks = rectangle(0, 0, 9, 9), rectangle(0, 0, 9, 9)[:40, :50]
+    for image, mask in enumerate(masks, 1):
+        add_object(joint, image, 1, 1, mask)
+    found = [detection(image, 1, 1.0, 1, mask, mask) for image, mask in enumerate(masks, 1)]
+    truth, lines = write(tmp_path, joint, found)
+    out = tmp_path / ("o.json" if form in ("coco", "ytvis") else "o")
+    if form == "trackeval":
+        with pytest.raises(InputError, match="TrackEval needs one size per video"):
+            export_predictions(lines, truth, form, out)
+        return
+    export_predictions(lines, truth, form, out)
+    import_predictions(out, truth, form, tmp_path / "back.jsonl")
+    back = [item["visible"] for item in load(tmp_path / "back.jsonl")]
+    assert back == [item["visible"] for item in found]
 
 
 def test_masks_that_are_not_there(tmp_path: Path) -> None:

@@ -81,6 +81,15 @@ def test_a_box_outside_of_its_image_has_an_empty_mask(tmp_path: Path) -> None:
     assert areas == [0, 0]
 
 
+@pytest.mark.parametrize("mask", [None, []])
+def test_a_box_is_the_mask_where_there_is_none(tmp_path: Path, mask: Any) -> None:
+    truth, _ = overlapping(tmp_path)
+    (tmp_path / "r.json").write_text(json.dumps([BOX | {"segmentation": mask}]))
+    import_predictions(tmp_path / "r.json", truth, "coco", tmp_path / "out.jsonl")
+    (item,) = load(tmp_path / "out.jsonl")
+    assert item["visible"] == rle(rectangle(0, 0, 2, 2))
+
+
 def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:
     truth, _ = overlapping(tmp_path)
     (tmp_path / "source").mkdir()

@@ -220,7 +220,12 @@ def test_movi_pixels_are_the_object_plus_one(case: Case) -> None:
     save_ids(folder / "segmentation_full_00005.png", visible)
     save_ids(folder / "segmentation_2_00005.png", amodal)
     case.write({"instances": [{"category": name} for name in "bca"]}, "movi/v1/metadata.json")
-    case.take("movi", case.folder / "movi")
+    save_ids(folder / "segmentation_2_00006.png", amodal)
+    result = case.take("movi", case.folder / "movi")
+    assert result.notes == (
+        "skipped 1 frame without segmentation_full_<frame>.png",
+        "skipped 1 visible object without a map of its own, segmentation_<object>_<frame>.png",
+    )
     item = case.only()
     assert (item["amodal_mask"], item["visible_mask"]) == (AMODAL, VISIBLE)
     assert (item["obj_id"], item["category_id"]) == (2, 1)

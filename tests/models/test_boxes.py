@@ -80,6 +80,19 @@ def test_nms_keeps_classes_apart_and_suppresses_above_the_threshold_only() -> No
     assert classwise_nms(boxes[:0], scores[:0], classes[:0], 0.5).tolist() == []
 
 
+@given(st.integers(101, 1203), st.integers(0, 2**32 - 1))
+def test_nms_does_not_depend_on_the_number_of_the_class(number: int, seed: int) -> None:
+    """Boxes of hundreds of classes are as far apart as planes of them leave float32 pixels."""
+    random = torch.Generator().manual_seed(seed)
+    corner, size = (torch.rand(40, 2, generator=random) * side for side in (1300, 40))
+    corner[20:] = corner[:20] + 2 * torch.rand(20, 2, generator=random)
+    size[20:] = size[:20]
+    boxes, scores = torch.cat([corner, corner + size], 1), torch.rand(40, generator=random)
+    own = torch.full((40,), number - 1)
+    kept = classwise_nms(boxes, scores, own, 0.5, number)
+    assert kept.tolist() == nms(boxes.double(), scores.double(), 0.5).tolist()
+
+
 def test_nms_of_many_boxes_gives_the_same_class_by_class() -> None:
     torch.manual_seed(0)
     corners = torch.rand(10_500, 2) * 500

@@ -11,6 +11,7 @@ import pytest
 import vatrack
 from vatrack.common.errors import InputError
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.put_aside import put_aside
 
 SUMMARY = {"epochs": 2, "iterations": 8, "seconds": 1.5, "identity": {"recipe": {}}}
 FILES = {
@@ -134,7 +135,7 @@ def test_all_that_a_training_led_to_is_put_aside_with_it(tmp_path: Path, removed
     folder.ended.write_text("training.json")
     if removed:
         folder.training.unlink()
-    folder.put_aside(found, {"recipe": {"seed": 1}, "data": 1})
+    put_aside(folder, found, {"recipe": {"seed": 1}, "data": 1})
     assert files_in(tmp_path / "complete_1") == set(LEFT)
     assert files_in(tmp_path) - {f"complete_1/{name}" for name in LEFT} == set(KEPT)
 

@@ -35,7 +35,8 @@ from vatrack.common.value_files import read_json
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
-from vatrack.training.loop import _identity, train
+from vatrack.training.identity import identity_of
+from vatrack.training.loop import train
 from vatrack.training.recovery import Recovery
 from vatrack.training.state import latest_state, read_state, save_state
 
@@ -257,7 +258,7 @@ def test_files_that_changed_in_place_are_those_of_another_training(
 
     def recovery(*, older: bool = False) -> Recovery:
         dataset, alone = pairs_of(file), Processes(torch.device("cpu"))
-        identity = _identity(run, dataset, tmp_path / "valid", alone)
+        identity = identity_of(run, dataset, tmp_path / "valid", alone)
         if older:
             identity = {name: identity[name] for name in ("recipe", "data")}
         return Recovery(folder, identity, run.training, alone, StopSignals(""))
@@ -295,7 +296,7 @@ def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_
     valid.mkdir()
 
     def found(run: RunConfig) -> Any:
-        identity = _identity(run, dataset, valid, alone)
+        identity = identity_of(run, dataset, valid, alone)
         recovery = Recovery(folder, identity, run.training, alone, StopSignals(""))
         return recovery.complete() if complete else recovery.find_state()
 
@@ -303,7 +304,7 @@ def test_epochs_that_were_validated_otherwise_are_warned_of(complete: bool, tmp_
         (valid / "video_amodal.json").write_text(text)
 
     write("1")
-    identity = _identity(run, dataset, valid, alone)
+    identity = identity_of(run, dataset, valid, alone)
     if complete:
         summary = {"epochs": 1, "iterations": 1, "seconds": 1.0}
         folder.finish(summary | {"identity": identity})
@@ -394,7 +395,7 @@ def test_a_training_that_a_workflow_repeats_needlessly_is_kept(
     valid.mkdir()
     (valid / "joint.json").write_text("1")
     summary = {"epochs": 2, "iterations": 1, "seconds": 1.0}
-    folder.finish(summary | {"identity": _identity(run, dataset, valid, alone)})
+    folder.finish(summary | {"identity": identity_of(run, dataset, valid, alone)})
     before = folder.training.read_bytes()
     folder.training.unlink()
     if lost == "repeat":  # as `--forcerun train` asks for
@@ -403,7 +404,7 @@ def test_a_training_that_a_workflow_repeats_needlessly_is_kept(
         (valid / "joint.json").write_text("2")
     elif lost:
         (folder.path / lost).unlink()
-    identity = _identity(run, dataset, valid, alone)
+    identity = identity_of(run, dataset, valid, alone)
     found = Recovery(folder, identity, run.training, alone, StopSignals("")).complete()
     assert (found is None) == (lost is not None)
     assert folder.training.exists() == (lost is None)

@@ -164,6 +164,7 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
         ("lost/*", r"lost/2\.png: is a broken link; replace or remove it"),
         ("list.txt", "list.txt: line 2: .*gone.png: no such file"),
         ("blank.txt", "blank.txt: contains no paths"),
+        ("live.txt", "^live.txt: line 2: rtsp://host/x: is an address; give it as a source of its"),
         ("both.txt", "both.txt: line 2: clip/images: is a folder among files; list folders of fra"),
         ("inside.txt", "clip: contains no frames; give clip/images"),
         ("", "^a source is empty"),  # "$VIDEO", which is not set
@@ -193,6 +194,7 @@ def test_what_names_no_video(
     Path("list.txt").write_text("twice/1.jpg\ngone.png\n")
     Path("both.txt").write_text("twice/1.jpg\nclip/images\n")
     Path("inside.txt").write_text("clip\n")
+    Path("live.txt").write_text("twice/1.jpg\nrtsp://me:secret@host/x\n")
     frames(Path("run"), "overlay.png")
     for name in ("config.yaml", "metrics.jsonl"):
         Path("run", name).touch()

@@ -141,6 +141,13 @@ def test_a_failure_shows_the_end_of_its_log(tmp_path: Path) -> None:
     ]
 
 
+def test_a_job_that_was_killed_leaves_no_words(tmp_path: Path) -> None:
+    log = tmp_path / "predict.log"
+    log.touch()
+    told = Stages(0.0).failure(1, "predict", [str(log)])[2]
+    assert told.startswith("  (its log is empty; the process may have been killed")
+
+
 def quiet_handler() -> LogHandler:
     """The handler of a call without options."""
     settings = SimpleNamespace(

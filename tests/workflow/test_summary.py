@@ -64,7 +64,7 @@ def test_nothing_is_said_of_results_that_are_not_there_yet() -> None:
     Path("r/report.html").unlink()
     assert summary() == ["tables: r/tables"]
     Path("r/tables").rmdir()
-    assert closing_summary([], "r/report.html", "r/tables", "r/clips", "snakemake clips") == ""
+    assert closing_summary([], "r/report.html", "r/tables", {"r/clips": "rebuild them"}) == ""
 
 
 def test_lost_clips_are_named_with_the_command_that_rebuilds_them(tmp_path: Path) -> None:

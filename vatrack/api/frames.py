@@ -31,7 +31,7 @@ def exact_rate(rate: float | None) -> Fraction | None:
     return Fraction(exact).limit_denominator(10_000)
 
 
-def check_rate(rate: float | None, sources: Sequence[Source]) -> None:
+def check_rate(rate: Fraction | float | None, sources: Sequence[Source]) -> None:
     """Raises InputError where a rate is given, but all sources have times of their own."""
     if rate is not None and not any(source.form == "frames" for source in sources):
         raise InputError(

@@ -19,6 +19,7 @@ import yaml
 from vatrack.common.errors import BROKEN_LINK, InputError
 from vatrack.common.locks import opened_folder
 from vatrack.common.paths import followed, refuse_special, same_file
+from vatrack.common.permissions import share
 
 NOT_A_FOLDER = "part of this path is a file or a broken link, not a folder; choose another path"
 
@@ -118,7 +119,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-            apply_umask(temporary, 0o666)
+            share(temporary, 0o666)
             os.replace(temporary, path)
             # So that the name outlasts a power failure; some network file systems cannot do that.
             with opened_folder(path.parent) as folder, suppress(OSError):
@@ -142,13 +143,6 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         ):
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
-
-
-def apply_umask(path: Path, mode: int) -> None:
-    """Temporary names are made for the owner only; results are shared as the umask says."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(mode & ~umask)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.files import apply_umask, check_target, naming_full_disk
+from vatrack.common.files import check_target, naming_full_disk
 from vatrack.common.paths import followed, real
+from vatrack.common.permissions import share
 
 
 def refuse_other_files(
@@ -47,7 +48,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
         try:
             yield temporary
-            apply_umask(temporary, 0o777)
+            share(temporary, 0o777)
             replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -63,6 +63,7 @@ def read(
         if "track_id" not in item:
             notes.add("detections without 'track_id' become tracks of one frame")
         fields = {key: item[key] for key in NEEDED} | {"track_id": item.get("track_id", own)}
-        mask, box = item.get("segmentation"), item.get("bbox")
+        # Results of boxes alone often have an empty list.
+        mask, box = item.get("segmentation") or None, item.get("bbox")
         predictions.append(as_prediction(where, listing, mask_type, fields, mask=mask, box=box))
     return predictions, sorted(notes)

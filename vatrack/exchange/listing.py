@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vatrack.common.counted import few
 from vatrack.common.errors import InputError
 from vatrack.common.similar import meant
@@ -26,8 +24,6 @@ class Video:
 
     id: int
     name: str
-    height: int
-    width: int
     rows: tuple[int, ...]
     file_names: tuple[str, ...]
 
@@ -89,21 +85,10 @@ def read_listing(path: Path) -> Listing:
     videos = []
     for item in list_of(document, "videos", str(path)):
         rows = images.rows_of(item["id"])
-        sizes = images.size[rows]
-        if len(np.unique(sizes, axis=0)) > 1:
-            raise InputError(
-                f"{path}: the frames of video {item['id']} have different sizes; the formats of "
-                "other tools need one size per video"
-            )
-        height, width = (
-            sizes[0].tolist() if len(rows) else (item.get("height", 0), item.get("width", 0))
-        )
         videos.append(
             Video(
                 item["id"],
                 str(field_of(item, "name", str(path), "videos")),
-                height,
-                width,
                 tuple(rows.tolist()),
                 tuple(files[image] for image in images.id[rows].tolist()),
             )

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vatrack.common.mask_types import MaskType
 from vatrack.common.output_folders import atomic_directory, refuse_other_files
 from vatrack.common.rle import decode
 from vatrack.evaluation.io.ground_truth import read_objects
-from vatrack.exchange.listing import Listing
+from vatrack.exchange.listing import Listing, Video
 from vatrack.exchange.tracks import Track
 from vatrack.exchange.ytvis import left_out, results
 
@@ -31,20 +31,20 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
         raise InputError(
             f"{listing.path}: has no annotations, which TrackEval needs; give the ground truth"
         )
+    sizes = {video.id: _size(video, listing) for video in listing.videos if video.rows}
     truth = {
         "videos": [
             {
                 "id": video.id,
                 "name": video.name,
-                "width": video.width,
-                "height": video.height,
+                **sizes.get(video.id, {}),
                 "length": len(video.rows),
                 "file_names": list(video.file_names),
             }
             for video in listing.videos
         ],
         "categories": [{"id": key, "name": name} for key, name in listing.categories.items()],
-        "annotations": _true_tracks(listing, mask_type),
+        "annotations": _true_tracks(listing, mask_type, sizes),
     }
     with atomic_directory(out) as folder:
         for path, value in ((GROUND_TRUTH, truth), (RESULTS, results(tracks, listing))):
@@ -54,8 +54,30 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
     return [*left_out(tracks), "evaluate it with TrackEval as benchmark YouTube-VIS, split 'val'"]
 
 
-def _true_tracks(listing: Listing, mask_type: MaskType) -> list[dict[str, Any]]:
-    """One annotation a track; masks as lists of runs, the only codes that TrackEval reads here."""
+def _size(video: Video, listing: Listing) -> dict[str, int]:
+    """Height and width of all frames of a video.
+
+    Raises:
+        InputError: they have several.
+    """
+    sizes = listing.images.size[list(video.rows)]
+    if (sizes != sizes[0]).any():
+        raise InputError(
+            f"{listing.path}: the frames of video {video.id} have different sizes, but TrackEval "
+            "needs one size per video; evaluate them with `vatrack evaluate`"
+        )
+    height, width = sizes[0].tolist()
+    return {"height": height, "width": width}
+
+
+def _true_tracks(
+    listing: Listing, mask_type: MaskType, sizes: Mapping[int, Mapping[str, int]]
+) -> list[dict[str, Any]]:
+    """One annotation a track; masks as lists of runs, the only codes that TrackEval reads here.
+
+    Args:
+        sizes: height and width of each video by its id.
+    """
     images = listing.images
     objects = read_objects(listing.document, images, mask_type, str(listing.path))
     tracks: dict[tuple[int, int], dict[str, Any]] = {}
@@ -70,8 +92,7 @@ def _true_tracks(listing: Listing, mask_type: MaskType) -> list[dict[str, Any]]:
                 "video_id": video.id,
                 "category_id": int(images.categories[objects.masks.category[row]]),
                 "iscrowd": 0,
-                "height": video.height,
-                "width": video.width,
+                **sizes[video.id],
                 "length": length,
                 "segmentations": [None] * length,
                 "bboxes": [None] * length,

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
 from vatrack.common.value_files import read_json
@@ -52,15 +55,22 @@ def read(settings: Settings) -> Dataset:
         names_of[folder] = _classes(folder)
     names = sorted({name for found in names_of.values() for name in found} | _unnamed(names_of))
     numbers = {name: number for number, name in enumerate(names, 1)}
+    notes: list[str] = []
+    partial = 0
     for folder in folders:
         classes = {n: numbers[name] for n, name in enumerate(names_of[folder])}
         video = frames.video(folder.name)
-        for position, maps in enumerate(_frames(folder)):
+        found = _frames(folder)
+        whole = [maps for maps in found if _FULL in maps]
+        partial += len(found) - len(whole)
+        for position, maps in enumerate(whole):
             digits = maps[_FULL].stem.removeprefix("segmentation_full_")
             name = f"{folder.name}/rgba_full_{digits}.png"
             labels.append((maps, frames.image_like(video, position, name, maps[_FULL]), classes))
+    if partial:
+        notes.append(f"skipped {counted(partial, 'frame')} without segmentation_full_<frame>.png")
     listed = categories({number: name for name, number in numbers.items()})
-    return Dataset(listed, frames, _objects(labels, numbers))
+    return Dataset(listed, frames, _objects(labels, numbers, notes), notes=notes)
 
 
 def _frames(folder: Path) -> list[_Maps]:
@@ -79,7 +89,7 @@ def _frames(folder: Path) -> list[_Maps]:
                     f"{path}: {maps[number]} is of the same object and frame; remove one"
                 )
             maps[number] = path
-    return [maps for _, maps in sorted(found.items()) if _FULL in maps]
+    return [maps for _, maps in sorted(found.items())]
 
 
 def _unnamed(names_of: dict[Path, list[str]]) -> set[str]:
@@ -103,9 +113,12 @@ def _classes(folder: Path) -> list[str]:
     return found
 
 
-def _objects(labels: list[_Labels], numbers: dict[str, int]) -> Iterator[Object]:
+def _objects(labels: list[_Labels], numbers: dict[str, int], notes: list[str]) -> Iterator[Object]:
+    alone = 0
     for maps, image, classes in labels:
         visible = read_id_map(maps[_FULL])
+        seen = np.unique(visible[visible > 0]).astype(np.int64) - 1
+        alone += int((~np.isin(seen, list(maps))).sum())
         for number, own in sorted(maps.items()):
             if number == _FULL:
                 continue
@@ -120,3 +133,8 @@ def _objects(labels: list[_Labels], numbers: dict[str, int]) -> Iterator[Object]
                 visible=encode_bitmap(visible == number + 1),
                 fields={"obj_id": number},
             )
+    if alone:
+        notes.append(
+            f"skipped {counted(alone, 'visible object')} without a map of its own, "
+            "segmentation_<object>_<frame>.png"
+        )

@@ -103,7 +103,9 @@ def detect(
     boxes = decode(proposals, by_class, HEAD_STD, image_size) / scale
     rows, labels = (scores > score_threshold).nonzero(as_tuple=True)
     candidate_boxes, candidate_scores = boxes[rows, labels], scores[rows, labels]
-    kept = classwise_nms(candidate_boxes, candidate_scores, labels, nms_iou)[:limit]
+    kept = classwise_nms(candidate_boxes, candidate_scores, labels, nms_iou, scores.shape[1])[
+        :limit
+    ]
     return candidate_boxes[kept], candidate_scores[kept], labels[kept]
 
 

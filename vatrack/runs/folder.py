@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.numbers_in_names import numbered
@@ -21,7 +20,6 @@ from vatrack.common.run_files import (
 )
 from vatrack.common.value_files import read_json
 from vatrack.config.run_name import RunName
-from vatrack.runs.fingerprint import CONTENTS, changed, other_contents
 from vatrack.runs.metrics_file import is_number, read_metrics
 
 logger = logging.getLogger(__name__)
@@ -140,12 +138,12 @@ class RunFolder:
     # What a training does with them.
 
     @property
-    def _made(self) -> tuple[Path, ...]:
+    def made(self) -> tuple[Path, ...]:
         """The folders that a training makes."""
         return (self.checkpoints, self.validations, self.faults, self.state)
 
     @property
-    def _derived(self) -> tuple[Path, ...]:
+    def derived(self) -> tuple[Path, ...]:
         """What later stages make of a training, the metrics first."""
         return (
             self.metrics, self.details, self.evaluation, self.selection, self.best_checkpoint,
@@ -184,7 +182,7 @@ class RunFolder:
         for path in (self.start_weights, self.ended):
             path.unlink(missing_ok=True)
         # Where no training has noted its environment, files of these names are somebody's own.
-        for leftover in (*self._made, *(self._derived if self.environment.exists() else ())):
+        for leftover in (*self.made, *(self.derived if self.environment.exists() else ())):
             _remove(leftover)
             # A network file system keeps removed files that are open somewhere, as .nfs...
             if kept := [path for path in leftover.rglob("[!.]*") if path.is_file()]:
@@ -255,42 +253,6 @@ class RunFolder:
     def remove_state(self) -> None:
         """Removes the states of a training that is complete."""
         _remove(self.state)
-
-    def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Moves a training with other settings to complete_N/ or interrupted_N/, and what later
-        stages made of it.
-
-        Who changed a key by mistake can bring it back. The differences are logged.
-
-        Args:
-            found: recipe and data of that training.
-            wanted: those of the one that begins.
-        """
-        names = changed(found.get("recipe", {}), wanted["recipe"])
-        what = names[:5] + [counted(len(names) - 5, "other setting")] * (len(names) > 5)
-        if found.get("data") != wanted["data"]:
-            what.append(CONTENTS["annotations"])
-        others = (CONTENTS[name] for name in other_contents(found, wanted))
-        what += [words for words in others if words not in what]
-        if self.ended.exists():
-            self.ended.replace(self.training)
-        state = "complete" if self.training.exists() else "interrupted"
-        number = 1
-        while (kept := self.path / f"{state}_{number}").exists():
-            number += 1
-        kept.mkdir()
-        # What says that it is complete goes first: without the rest it must not be found. The
-        # environment goes last: with it, `clear` removes what is left of the rest.
-        texts = (self.config, self.start_weights, self.metrics_log, self.environment)
-        for path in (self.training, *self._derived, *self._made, *texts):
-            if path.exists():
-                path.rename(kept / path.name)
-        logger.info(
-            "%s: the existing training differs in %s; starting a new one,",
-            self.path,
-            ", ".join(what),
-        )
-        logger.info("the old one is kept in %s", kept)
 
     def keep_checkpoints(self, epochs: Collection[int]) -> None:
         """Removes the checkpoints of all validated epochs but these."""

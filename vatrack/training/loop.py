@@ -19,7 +19,7 @@ from vatrack.common.arguments import as_path, check_type
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import ConfigError
-from vatrack.common.files import sha256_of, write_json, write_text, write_yaml
+from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.common.progress import duration
 from vatrack.common.signals import StopSignals
 from vatrack.config import RunConfig
@@ -27,10 +27,10 @@ from vatrack.data.batches import EpochBatches
 from vatrack.data.pairs import PairDataset
 from vatrack.models.detector import build
 from vatrack.runs.environment import describe_environment, resumed_environment
-from vatrack.runs.fingerprint import VALIDATION_DATA
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.epochs import Epochs
+from vatrack.training.identity import identity_of
 from vatrack.training.recovery import Recovery
 from vatrack.training.run_log import RunLog, StartCopy
 from vatrack.training.start import (
@@ -149,7 +149,7 @@ def find_complete(
     alone = Processes(torch.device("cpu"))
     run = with_data_classes(run, annotations, report=False)
     dataset = _dataset(run, annotations, images)
-    identity = _identity(run, dataset, annotations / "valid", alone)
+    identity = identity_of(run, dataset, annotations / "valid", alone)
     found = Recovery(folder, identity, run.training, alone, StopSignals("")).put_back()
     return None if found is None else _result(folder, found, alone, repeated=True)
 
@@ -176,7 +176,7 @@ def _train(
             "itself, and the tracking losses are 0"
         )
     batches = _batches(run, dataset, group)
-    identity = _identity(run, dataset, annotations / "valid", group)
+    identity = identity_of(run, dataset, annotations / "valid", group)
     recovery = Recovery(folder, identity, run.training, group, stop, check)
     if (complete := recovery.complete()) is not None:
         return _result(folder, complete, group, repeated=True)
@@ -232,27 +232,6 @@ def _dataset(run: RunConfig, annotations: Path, images: Path) -> PairDataset:
     )
     pairs.file.require_frames(images)
     return pairs
-
-
-def _identity(
-    run: RunConfig, dataset: PairDataset, valid: Path, group: Processes
-) -> dict[str, Any]:
-    """What tells a training from others (`same_training`), and what epochs are validated with; the
-    first process reads the files."""
-    contents: dict[str, Any] = {}
-    if group.first:
-        names = ["joint", *(f"video_{name}" for name in run.method.masks)]
-        files = [valid / f"{name}.json" for name in names]
-        contents["valid"] = {
-            VALIDATION_DATA: [sha256_of(file) for file in files if file.is_file()],
-            "inference settings": run.inference.model_dump(mode="json"),
-            "evaluation settings": run.evaluation.model_dump(mode="json", exclude={"extended"}),
-        }
-        weights = run.training.weights
-        contents["annotations"] = dataset.file.content()
-        contents["weights"] = sha256_of(weights) if weights and weights.is_file() else None
-    known = {"recipe": run.recipe(), "data": dataset.file.fingerprint()}
-    return known | group.gather(contents)[0]
 
 
 def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBatches:

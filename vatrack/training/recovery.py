@@ -15,6 +15,7 @@ from vatrack.common.signals import StopSignals, shown_signal
 from vatrack.config import TrainingConfig
 from vatrack.runs.fingerprint import VALIDATION_DATA, same_training
 from vatrack.runs.folder import REPEAT, RunFolder
+from vatrack.runs.put_aside import put_aside
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import Fault, write_fault
 from vatrack.training.run_log import RunLog
@@ -74,7 +75,7 @@ class Recovery:
         earlier = self.folder.complete()
         ended = earlier or self.folder.replaced()
         if ended is not None and not same_training(ended.get("identity", {}), self.identity):
-            self.folder.put_aside(ended.get("identity", {}), self.identity)
+            put_aside(self.folder, ended.get("identity", {}), self.identity)
             earlier = None
         elif earlier is None:
             earlier = self.put_back()
@@ -121,7 +122,7 @@ class Recovery:
                 self._warn_of_validations(state["identity"])
             return state
         if self.group.first:
-            self.folder.put_aside(state["identity"], self.identity)
+            put_aside(self.folder, state["identity"], self.identity)
         return None
 
     def _warn_of_validations(self, found: Mapping[str, Any]) -> None:

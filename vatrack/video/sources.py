@@ -64,7 +64,7 @@ class Source:
     @property
     def shown(self) -> str:
         """The address for people and files: without the user and password of a stream."""
-        return _USER.sub(r"\1", self.address)
+        return _without_user(self.address)
 
 
 def find_sources(words: Sequence[Word]) -> list[Source]:
@@ -106,7 +106,7 @@ def _sources(word: Word) -> list[Source]:
     if word.casefold().startswith("file://"):  # as desktops copy it
         word = unquote(word[len("file://") :].removeprefix("localhost"))
     if _SCHEME.match(word):
-        return [Source(_name(_SCHEME.sub("", _USER.sub(r"\1", word))), "stream", word)]
+        return [Source(_name(_SCHEME.sub("", _without_user(word))), "stream", word)]
     if not word:
         raise InputError("a source is empty (''); give a video file, or a folder of frames")
     if word.startswith("~"):  # in quotes, or in Python
@@ -123,6 +123,10 @@ def _sources(word: Word) -> list[Source]:
     if path.suffix.lower() == LIST_SUFFIX:
         return _list(path)
     return _files([path], word, _name(path.stem))
+
+
+def _without_user(address: str) -> str:
+    return _USER.sub(r"\1", address)
 
 
 def _camera(number: int) -> Source:
@@ -175,11 +179,15 @@ def _matches(pattern: str) -> list[Source]:
 
 def _list(path: Path) -> list[Source]:
     lines = [line.strip() for line in read_text(path, "a list of frames or videos").splitlines()]
-    named = [
-        (number, path.parent / from_home(Path(line)))
-        for number, line in enumerate(lines, 1)
-        if line and not line.startswith("#")
-    ]
+    named = []
+    for number, line in enumerate(lines, 1):
+        if _SCHEME.match(line):
+            raise InputError(
+                f"{path}: line {number}: {_without_user(line)}: is an address; give it as "
+                "a source of its own"
+            )
+        if line and not line.startswith("#"):
+            named.append((number, path.parent / from_home(Path(line))))
     if not named:
         raise InputError(f"{path}: contains no paths; write one path per line")
     if all(each.is_dir() for _, each in named):

@@ -3,6 +3,11 @@ identity."""
 
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Semaphore
 
 import numpy as np
 import pytest
@@ -198,3 +203,22 @@ assert warnings.filters == filters
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_threads_redirect_the_output_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once would leave it redirected: each puts back what it found."""
+    inside = Semaphore()
+
+    @contextmanager
+    def redirected(_: object) -> Iterator[None]:
+        assert inside.acquire(blocking=False)
+        time.sleep(0.02)
+        yield
+        inside.release()
+
+    monkeypatch.setattr(hota, "redirect_stdout", redirected)
+    hota._metric_class.cache_clear()
+    result = hota.HotaResult(1, 1, *hota.NO_MATCH)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(hota_metrics, [[(1, result)]] * 4))
+    assert [metrics["HOTA"] for metrics in found] == [0.0] * 4

@@ -14,6 +14,8 @@ import io
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 # once.
 MEMORY = 1 << 29
 THRESHOLD_COUNT = 19
+_LOADING = Lock()
 
 Values = tuple[float, ...]
 # What TrackEval says of a sequence in which nothing is matched.
@@ -120,7 +123,7 @@ def hota_metrics(results: Iterable[tuple[int, HotaResult]]) -> dict[str, float |
         by_class.setdefault(category, {})[number] = _fields(result)
     if not by_class:
         return dict.fromkeys(("HOTA", "DetA", "AssA", "LocA"))
-    metric = _metric()
+    metric = _metric_class()()
     classes = {
         category: metric.combine_sequences(sequences) for category, sequences in by_class.items()
     }
@@ -131,11 +134,13 @@ def hota_metrics(results: Iterable[tuple[int, HotaResult]]) -> dict[str, float |
     return metrics if total["HOTA_TP"].any() else metrics | {"LocA": None}
 
 
-def _metric() -> HOTA:
-    # TrackEval prints when results of it that are not used here lack a library.
-    with redirect_stdout(io.StringIO()):
+@cache
+def _metric_class() -> type[HOTA]:
+    # TrackEval prints when results of it that are not used here lack a library. Two threads that
+    # redirect at once would leave the output redirected.
+    with _LOADING, redirect_stdout(io.StringIO()):
         from trackeval.metrics import HOTA
-    return HOTA()
+    return HOTA
 
 
 def _fields(result: HotaResult) -> dict[str, Floats]:
@@ -244,7 +249,7 @@ def _compact(frames: Frames, own: Sequence[int], objects: _Ids, detections: _Ids
 def _evaluate(data: dict[str, Any], similarities: Floats) -> tuple[Values, Values, Values]:
     """TrackEval's HOTA_TP, AssA and LocA of a sequence with these similarities above 0 in any
     frame, in any order."""
-    metric = _metric()
+    metric = _metric_class()()
     thresholds = metric.array_labels
     # Thresholds between which no similarity lies have the same result, so one of them is enough.
     reached = len(similarities) - np.searchsorted(
