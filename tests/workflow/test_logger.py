@@ -220,7 +220,7 @@ def test_the_end_does_not_wait_for_ever_for_its_own_lock() -> None:
 # Nobody may make a folder in /sys, not even root, who gets another error.
 NOT_ALLOWED = (
     f"{os.strerror(errno.EACCES if os.geteuid() else errno.EPERM).lower()}; correct its "
-    "permissions or those of its folder, or choose another folder"
+    "permissions or those of its folder"
 )
 
 
