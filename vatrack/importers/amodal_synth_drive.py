@@ -119,7 +119,7 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
                 masks["visible"] = encode_bitmap(ids == int(key))
                 # Without these masks, what is hidden of an occluded object is unknown.
                 if not occluded:
-                    masks = {name: masks["visible"] for name in MASK_TYPES}
+                    masks = dict.fromkeys(MASK_TYPES, masks["visible"])
             track = required(item, "track_id", where)
             yield Object(where, image, right, track=track, fields={"track_id": track}, **masks)
     if corrected:
