@@ -72,6 +72,12 @@ class Properties:
     notes: list[str] = field(default_factory=list)
 
 
+def comparable(time_s: float) -> float:
+    """A time in whole microseconds, because differences of time stamps are inexact: "from 3 s" has
+    the frame at 2.9999999999999996 s."""
+    return round(time_s, 6)
+
+
 def begins_again(time_s: float, last_s: float, first_s: float, slack_s: float) -> bool:
     """Whether times fall back so far that another recording begins: by more than a second, or to
     where this one began.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,14 @@ from vatrack.common.errors import InputError
 from vatrack.common.image_headers import Header, read_header
 from vatrack.common.images import decode_image, existing_image, read_image
 from vatrack.video.decoder import Decoder
-from vatrack.video.frames import DEFAULT_RATE, Properties, Selection, VideoFrame, check_size
+from vatrack.video.frames import (
+    DEFAULT_RATE,
+    Properties,
+    Selection,
+    VideoFrame,
+    check_size,
+    comparable,
+)
 from vatrack.video.sources import Source
 
 
@@ -62,10 +70,12 @@ class Reader:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         wanted, index, given, whole = self.selection, -1, 0, True
-        for time_s, image in self._opened.frames(wanted.start_s):
-            if time_s < wanted.start_s:
+        start_s = comparable(wanted.start_s)
+        stop_s = math.inf if wanted.stop_s is None else comparable(wanted.stop_s)
+        for time_s, image in self._opened.frames(start_s):
+            if comparable(time_s) < start_s:
                 continue
-            if wanted.stop_s is not None and time_s >= wanted.stop_s:
+            if comparable(time_s) >= stop_s:
                 whole = False
                 break
             index += 1
@@ -111,7 +121,7 @@ class _Files:
         size = (self.properties.height, self.properties.width)
         for number, file in enumerate(self.files):
             time_s = float(number / self.properties.rate)
-            if time_s < start_s:
+            if comparable(time_s) < start_s:
                 continue
             path = existing_image(file)
             header = read_header(path)
