@@ -167,11 +167,11 @@ def test_a_selection_is_exact_whatever_the_time_stamps(
     else:
         write_video(tmp_path / name, [0.08 + number / rate for number in range(60)])
     for first in range(1, 55, 3):
-        times = first / rate, (first + 5) / rate
-        for selection in (Selection(*times), Selection(*(float(f"{each:.6f}") for each in times))):
-            frames, _ = read(
-                tmp_path / name, selection, Fraction(rate) if name == "frames" else None
-            )
+        start, stop = first / rate, (first + 5) / rate
+        for digits in (6, 16):
+            selection = Selection(round(start, digits), round(stop, digits))
+            given = Fraction(rate) if name == "frames" else None
+            frames, _ = read(tmp_path / name, selection, given)
             assert numbers(frames) == list(range(first, first + 5))
 
 
