@@ -129,6 +129,12 @@ class Selection:
             raise InputError(f"the frame step is {self.step}; it must be 1 or more")
         make_plain(self)
 
+    def place(self, time_s: float) -> int:
+        """Where a frame is: -1 before the start, 1 at or after the end, else 0."""
+        if comparable(time_s) < comparable(self.start_s):
+            return -1
+        return int(self.stop_s is not None and comparable(time_s) >= comparable(self.stop_s))
+
 
 def check_array(frame: str, image: Any) -> None:
     """Raises InputError where an image is not uint8 [H, W, 3].

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -70,12 +69,11 @@ class Reader:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         wanted, index, given, whole = self.selection, -1, 0, True
-        start_s = comparable(wanted.start_s)
-        stop_s = math.inf if wanted.stop_s is None else comparable(wanted.stop_s)
-        for time_s, image in self._opened.frames(start_s):
-            if comparable(time_s) < start_s:
+        for time_s, image in self._opened.frames(wanted.start_s):
+            place = wanted.place(time_s)
+            if place < 0:
                 continue
-            if comparable(time_s) >= stop_s:
+            if place > 0:
                 whole = False
                 break
             index += 1
@@ -121,7 +119,7 @@ class _Files:
         size = (self.properties.height, self.properties.width)
         for number, file in enumerate(self.files):
             time_s = float(number / self.properties.rate)
-            if comparable(time_s) < start_s:
+            if comparable(time_s) < comparable(start_s):
                 continue
             path = existing_image(file)
             header = read_header(path)
