@@ -126,9 +126,25 @@ def test_choices(squares: Predictor) -> None:
     assert [len(result) for result in squares.track(images)] == [1] * 8
     chairs = list(squares.track(images, score=0, classes=[squares.classes[2].upper()]))
     assert {name for result in chairs for name in result.names} == {squares.classes[2]}
-    chosen = list(squares.track(images, selection=Selection(0.1, 0.5, 2), rate=10))
-    assert [result.index for result in chosen] == [2, 4]
-    assert [result.time_s for result in chosen] == [0.2, 0.4]
+
+
+@pytest.mark.parametrize("rate", [10, 3])
+@pytest.mark.parametrize(
+    "selection", [Selection(0.1, 0.5, 2), Selection(0.3, step=3), Selection(0.6666667)]
+)
+def test_a_selection_of_arrays_is_that_of_files(
+    squares: Predictor, tmp_path: Path, selection: Selection, rate: int
+) -> None:
+    images = frames(8)
+    for number, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    given: dict[str, Any] = {"selection": selection, "rate": rate}
+    of_files, of_arrays = (
+        [(result.index, result.time_s) for result in squares.track(video, **given)]
+        for video in (tmp_path, images)
+    )
+    assert of_arrays == of_files
+    assert of_arrays[0][0] == 0
 
 
 def test_capitals_of_a_class_count_where_nothing_else_differs(squares: Predictor) -> None:

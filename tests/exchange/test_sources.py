@@ -153,10 +153,11 @@ def test_detections_without_a_track_are_not_joined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["coco", "ytvis"])
-@given(named=st.lists(st.none() | st.integers(-6, 6), min_size=1, max_size=6))
+@given(named=st.lists(st.none() | st.integers(-6, 6), min_size=1, max_size=6), null=st.booleans())
 def test_what_has_no_track_id_gets_one_that_no_other_has(
-    form: Any, named: list[int | None], tmp_path_factory: pytest.TempPathFactory
+    form: Any, named: list[int | None], null: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """No id, or null."""
     folder = tmp_path_factory.mktemp("ids")
     truth = folder / "truth.json"
     truth.write_text(json.dumps(document([len(named)])))
@@ -169,7 +170,7 @@ def test_what_has_no_track_id_gets_one_that_no_other_has(
         else:
             masks = [mask if place == frame else None for place in range(len(named))]
             item |= {"video_id": 1, "segmentations": masks}
-        items.append(item if track is None else {**item, "track_id": track})
+        items.append(item | ({} if track is None and not null else {"track_id": track}))
     (folder / "theirs.json").write_text(json.dumps(items))
     import_predictions(folder / "theirs.json", truth, form, folder / "o.jsonl")
     tracks = [item["track_id"] for item in load(folder / "o.jsonl")]

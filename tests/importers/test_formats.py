@@ -103,20 +103,27 @@ def test_amodal_synth_drive(case: Case, camera_level: bool) -> None:
     assert "skipped 2 objects of other than the 10 classes: 0" in str(result)
 
 
-@pytest.mark.parametrize("given", [{}, {"occlusion_mask": []}])
-def test_an_occluded_object_without_hidden_part_has_the_visible_one_of_the_map(
-    case: Case, given: dict[str, Any]
+@pytest.mark.parametrize(
+    ("missing", "amodal", "rate"),
+    [
+        ({"occlusion_mask": None}, AMODAL, 1 / 3),
+        ({"occlusion_mask": []}, AMODAL, 1 / 3),
+        ({"amodal_mask": []}, AMODAL, 1 / 3),
+        ({"amodal_mask": [], "occlusion_mask": []}, None, None),
+    ],
+)
+def test_an_occluded_object_without_one_of_its_masks_has_the_visible_one_of_the_map(
+    case: Case, missing: dict[str, Any], amodal: Any, rate: float | None
 ) -> None:
     root = synth_drive(case)
     (path,) = root.rglob("*.json")
     document = json.loads(path.read_text())
-    del document["7"]["occlusion_mask"]
-    document["7"] |= given
+    document["7"] |= missing
     path.write_text(json.dumps(document))
     case.take("amodal-synth-drive", root)
     car, _ = case.document["annotations"]
-    assert (car["amodal_mask"], car["visible_mask"]) == (AMODAL, VISIBLE)
-    assert car["occlude_rate"] == pytest.approx(1 / 3)
+    assert (car["amodal_mask"], car["visible_mask"]) == (amodal, VISIBLE)
+    assert car["occlude_rate"] == pytest.approx(rate)
 
 
 @pytest.mark.parametrize("key", ["9" * 5000, "009", "+9", "x"])

@@ -255,6 +255,15 @@ def test_runs_are_called_as_in_the_report(
         assert 0 < places[0] < places[1]
 
 
+def test_a_run_labelled_like_the_place_of_another_is_drawn_too(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name / "vatrack__resnet18") for name in "ab"]
+    runs.append(make_run(tmp_path / "a/vatrack__resnet18__a"))
+    write_curves(runs, tmp_path / "figures")
+    svg = (tmp_path / "figures/losses.svg").read_text()
+    for own in ("b", f"a, {runs[0]}", f"a, {runs[2]}"):
+        assert f"<!-- VATrack ({own}" in svg
+
+
 def test_every_run_looks_different() -> None:
     styles = [(style["color"], str(style["linestyle"])) for style in run_styles(32)]
     assert len(set(styles)) == 32

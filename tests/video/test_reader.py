@@ -154,12 +154,25 @@ def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> N
     assert abs(guess - len(expected)) <= 1
 
 
-def test_a_selection_is_exact_whatever_the_time_stamps(tmp_path: Path) -> None:
-    """Time stamps begin at any number, so that differences of them are inexact."""
-    path = write_video(tmp_path / "v.mkv", [0.08 + number / 25 for number in range(60)])
+@pytest.mark.parametrize(("name", "rate"), [("v.mkv", 25), ("v.mp4", 30), ("frames", 30)])
+def test_a_selection_is_exact_whatever_the_time_stamps(
+    tmp_path: Path, name: str, rate: int
+) -> None:
+    """Time stamps begin at any number, so that differences of them are inexact; and thirds of a
+    second are no decimal fractions, also where a user has typed six digits of them."""
+    if name == "frames":
+        (tmp_path / name).mkdir()
+        for number in range(60):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), sample_image(number))
+    else:
+        write_video(tmp_path / name, [0.08 + number / rate for number in range(60)])
     for first in range(1, 55, 3):
-        frames, _ = read(path, Selection(first / 25, (first + 5) / 25))
-        assert numbers(frames) == list(range(first, first + 5))
+        start, stop = first / rate, (first + 5) / rate
+        for digits in (6, 16):
+            selection = Selection(round(start, digits), round(stop, digits))
+            given = Fraction(rate) if name == "frames" else None
+            frames, _ = read(tmp_path / name, selection, given)
+            assert numbers(frames) == list(range(first, first + 5))
 
 
 @pytest.mark.parametrize(

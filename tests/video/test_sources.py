@@ -62,9 +62,11 @@ def test_a_list_of_folders_of_frames_is_as_many_videos(tmp_path: Path) -> None:
     assert [[file.name for file in source.files] for source in found] == [["1.png", "2.png"]] * 2
 
 
-def test_a_config_among_frames_is_no_run(tmp_path: Path) -> None:
+def test_neither_a_config_nor_a_folder_among_frames_matters(tmp_path: Path) -> None:
     frames(tmp_path / "x", "1.png")
     (tmp_path / "x/config.yaml").touch()
+    for name in ("2.png", "from.tif"):
+        (tmp_path / "x" / name).mkdir()
     assert len(find_sources([str(tmp_path / "x")])[0].files) == 1
 
 
@@ -223,12 +225,14 @@ def test_a_source_may_begin_in_the_home_folder(
         find_sources(["~no_such_user/v"])
 
 
-@pytest.mark.parametrize("form", ["file://{}", "FILE://localhost{}"])
+@pytest.mark.parametrize("form", ["file://{}", "FILE://LocalHost{}"])
 def test_the_address_of_a_file_is_that_file(tmp_path: Path, form: str) -> None:
     path = tmp_path / "my vidéo.mp4"
     path.write_bytes(b"x")
     (source,) = find_sources([form.format(quote(str(path)))])
     assert (source.name, source.form, source.address) == ("my_vidéo", "file", str(path))
+    (tmp_path / "list.txt").write_text(form.format(quote(str(path))))
+    assert find_sources([tmp_path / "list.txt"]) == [source]
     with pytest.raises(InputError, match=r"^\[: no file matches"):
         find_sources(["file://["])
     with pytest.raises(InputError, match=r"^/gone\.mp4: no such file or folder"):

@@ -76,12 +76,15 @@ def _arrays(
 ) -> Iterator[VideoFrame]:
     """Frames that the caller may overwrite when the next one is asked for."""
     size: tuple[int, ...] = ()
-    for index, image in enumerate(images):
-        check_array(f"frame {index}", image)
+    index = -1
+    for number, image in enumerate(images):
+        check_array(f"frame {number}", image)
         size = size or image.shape
-        check_size(f"frame {index}", image.shape, size)
-        time_s = float(index / rate)
-        if selection.stop_s is not None and time_s >= selection.stop_s:
+        check_size(f"frame {number}", image.shape, size)
+        time_s = float(number / rate)
+        place = selection.place(time_s)
+        if place > 0:
             return
-        if time_s >= selection.start_s and index % selection.step == 0:
+        index += place == 0
+        if place == 0 and index % selection.step == 0:
             yield VideoFrame(index, time_s, image.copy())

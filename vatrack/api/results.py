@@ -34,7 +34,7 @@ class FrameResult:
     """Tracked objects of one frame: n rows, highest score first.
 
     Attributes:
-        index: number of the frame, from 0.
+        index: number of the frame, from 0 at the first selected one.
         time_s: seconds since the start of the video.
         shot: number of the shot, from 0; tracks end at the end of a shot.
         height: of the frame in pixels.

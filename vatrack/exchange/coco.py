@@ -60,9 +60,10 @@ def read(
         for key in NEEDED:
             if key not in item:
                 raise InputError(f"{where}: has no {key!r}; add it")
-        if "track_id" not in item:
+        fields = {key: item[key] for key in NEEDED} | {"track_id": item.get("track_id")}
+        if fields["track_id"] is None:
             notes.add("detections without 'track_id' become tracks of one frame")
-        fields = {key: item[key] for key in NEEDED} | {"track_id": item.get("track_id", own)}
+            fields["track_id"] = own
         # Results of boxes alone often have an empty list.
         mask, box = item.get("segmentation") or None, item.get("bbox")
         predictions.append(as_prediction(where, listing, mask_type, fields, mask=mask, box=box))

@@ -61,7 +61,7 @@ def read(
         raise InputError(f"{source}: not a list of tracks; give YouTube-VIS results")
     predictions = []
     # Numbers of items must not be taken for the ids that other items name.
-    named = any(isinstance(item, dict) and "track_id" in item for item in items)
+    named = any(isinstance(item, dict) and item.get("track_id") is not None for item in items)
     own_ids = free_ids(items) if named else range(1, len(items) + 1)
     for number, (item, own_id) in enumerate(zip(items, own_ids, strict=True), 1):
         where = f"{source}: item {number}"
@@ -86,8 +86,9 @@ def read(
                 f"{where}: has {found}, but its video {video.name!r} has "
                 f"{counted(len(video.rows), 'frame')}; give a mask or null for each frame"
             )
-        fields = {"category_id": item["category_id"], "score": item["score"]}
-        fields["track_id"] = item.get("track_id", own_id)
+        fields = {key: item.get(key) for key in ("category_id", "score", "track_id")}
+        if fields["track_id"] is None:
+            fields["track_id"] = own_id
         for frame, mask in enumerate(masks):
             if mask:
                 own = {"image_id": int(listing.images.id[video.rows[frame]]), **fields}

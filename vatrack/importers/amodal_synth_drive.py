@@ -13,6 +13,7 @@ from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.json_types import Json
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.value_files import read_json
 from vatrack.data.fields import shown
 from vatrack.importers.dataset import (
@@ -52,8 +53,8 @@ _Labels = tuple[Path, str, str, int, Json]  # file, sequence, camera, frame, ima
 def read(settings: Settings) -> Dataset:
     """Reads all `*_aminseg.json` below the sources, with or without a folder for each camera.
 
-    A video is a sequence of one camera. Visible is the id map where no hidden part is given, else
-    amodal without the hidden part.
+    A video is a sequence of one camera. Visible is the id map where the amodal mask or the hidden
+    part is missing, else amodal without the hidden part.
     """
     videos: dict[tuple[str, str], dict[int, Path]] = defaultdict(dict)
     for source in settings.sources:
@@ -115,9 +116,10 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
             masks: dict[str, Any] = {"amodal": item.get("amodal_mask")}
             masks["hidden"] = item.get("occlusion_mask")
             if not occluded or any(map(is_absent, masks.values())):
-                region = encode_bitmap(ids == int(key))
-                # Without an amodal mask, what is hidden of an occluded object is unknown.
-                masks = {"visible": region, "amodal": masks["amodal"] if occluded else region}
+                masks["visible"] = encode_bitmap(ids == int(key))
+                # Without these masks, what is hidden of an occluded object is unknown.
+                if not occluded:
+                    masks = dict.fromkeys(MASK_TYPES, masks["visible"])
             track = required(item, "track_id", where)
             yield Object(where, image, right, track=track, fields={"track_id": track}, **masks)
     if corrected:

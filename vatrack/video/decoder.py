@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.video.frames import DEFAULT_RATE, Properties, begins_again
+from vatrack.video.frames import DEFAULT_RATE, Properties, begins_again, comparable
 from vatrack.video.lengths import lacks_bytes
 from vatrack.video.opening import open_container, why_not
 from vatrack.video.picture import orientation, unused
@@ -156,8 +156,7 @@ class Decoder:
         step = float(1 / self.properties.rate)
         for frame in decoded:
             self._decoded += 1
-            # Rounded, so that "from 3 s" has the frame at 2.9999999999999996 s.
-            time_s = None if frame.time is None else round(frame.time - begin, 6)
+            time_s = None if frame.time is None else comparable(frame.time - begin)
             last_s = self._last
             if last_s is not None and time_s is None:
                 time_s = last_s + step

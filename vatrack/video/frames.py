@@ -72,6 +72,12 @@ class Properties:
     notes: list[str] = field(default_factory=list)
 
 
+def comparable(time_s: float) -> float:
+    """A time in whole microseconds, because differences of time stamps are inexact: "from 3 s" has
+    the frame at 2.9999999999999996 s."""
+    return round(time_s, 6)
+
+
 def begins_again(time_s: float, last_s: float, first_s: float, slack_s: float) -> bool:
     """Whether times fall back so far that another recording begins: by more than a second, or to
     where this one began.
@@ -122,6 +128,12 @@ class Selection:
         if self.step < 1:
             raise InputError(f"the frame step is {self.step}; it must be 1 or more")
         make_plain(self)
+
+    def place(self, time_s: float) -> int:
+        """Where a frame is: -1 before the start, 1 at or after the end, else 0."""
+        if comparable(time_s) < comparable(self.start_s):
+            return -1
+        return int(self.stop_s is not None and comparable(time_s) >= comparable(self.stop_s))
 
 
 def check_array(frame: str, image: Any) -> None:

@@ -16,7 +16,14 @@ from vatrack.common.errors import InputError
 from vatrack.common.image_headers import Header, read_header
 from vatrack.common.images import decode_image, existing_image, read_image
 from vatrack.video.decoder import Decoder
-from vatrack.video.frames import DEFAULT_RATE, Properties, Selection, VideoFrame, check_size
+from vatrack.video.frames import (
+    DEFAULT_RATE,
+    Properties,
+    Selection,
+    VideoFrame,
+    check_size,
+    comparable,
+)
 from vatrack.video.sources import Source
 
 
@@ -63,9 +70,10 @@ class Reader:
     def __iter__(self) -> Iterator[VideoFrame]:
         wanted, index, given, whole = self.selection, -1, 0, True
         for time_s, image in self._opened.frames(wanted.start_s):
-            if time_s < wanted.start_s:
+            place = wanted.place(time_s)
+            if place < 0:
                 continue
-            if wanted.stop_s is not None and time_s >= wanted.stop_s:
+            if place > 0:
                 whole = False
                 break
             index += 1
@@ -111,7 +119,7 @@ class _Files:
         size = (self.properties.height, self.properties.width)
         for number, file in enumerate(self.files):
             time_s = float(number / self.properties.rate)
-            if time_s < start_s:
+            if comparable(time_s) < comparable(start_s):
                 continue
             path = existing_image(file)
             header = read_header(path)

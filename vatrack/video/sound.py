@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vatrack.video.frames import begins_again
+from vatrack.video.frames import begins_again, comparable
 from vatrack.video.opening import FILE_OPTIONS
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class SoundCopy:
                     return
                 self._parts = [*self._parts, (self._time_s, stamp_s)]
             begin_s, zero_s = self._parts[self._part]
-            time_s = round(stamp_s - zero_s + begin_s, 6)  # as those of frames
+            time_s = comparable(stamp_s - zero_s + begin_s)
             if until_s is not None and time_s > until_s:
                 return
             self._next = None

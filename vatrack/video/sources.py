@@ -37,6 +37,7 @@ VIDEO_SUFFIXES = (
 LONGEST_NAME = 80
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _USER = re.compile(rf"^({_SCHEME.pattern})[^/?#]*@", re.IGNORECASE)  # to the last @, as FFmpeg
+_FILE = re.compile("file://(localhost(?=/))?", re.IGNORECASE)
 FRAME_FOLDERS = ("images", "frames", "img", "img1")
 
 
@@ -102,9 +103,7 @@ def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
 def _sources(word: Word) -> list[Source]:
     if not isinstance(word, str | os.PathLike):
         return [_camera(int(word))]
-    word = os.fspath(word)
-    if word.casefold().startswith("file://"):  # as desktops copy it
-        word = unquote(word[len("file://") :].removeprefix("localhost"))
+    word = _path_of(os.fspath(word))
     if _SCHEME.match(word):
         return [Source(_name(_SCHEME.sub("", _without_user(word))), "stream", word)]
     if not word:
@@ -123,6 +122,12 @@ def _sources(word: Word) -> list[Source]:
     if path.suffix.lower() == LIST_SUFFIX:
         return _list(path)
     return _files([path], word, _name(path.stem))
+
+
+def _path_of(word: str) -> str:
+    """The path in the address of a file, as desktops copy it; other words as they are."""
+    address = _FILE.match(word)
+    return unquote(word[address.end() :]) if address else word
 
 
 def _without_user(address: str) -> str:
@@ -180,7 +185,7 @@ def _matches(pattern: str) -> list[Source]:
 def _list(path: Path) -> list[Source]:
     lines = [line.strip() for line in read_text(path, "a list of frames or videos").splitlines()]
     named = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(map(_path_of, lines), 1):
         if _SCHEME.match(line):
             raise InputError(
                 f"{path}: line {number}: {_without_user(line)}: is an address; give it as "
@@ -236,7 +241,7 @@ def _readable(paths: Iterable[Path]) -> list[Path]:
 def _check_form(files: Iterable[Path], otherwise: str = "") -> None:
     """Raises InputError for an image that is not read; `otherwise`: what else helps."""
     for file in files:
-        if file.suffix.lower() in OTHER_IMAGES:
+        if file.suffix.lower() in OTHER_IMAGES and not file.is_dir():
             raise InputError(
                 f"{file}: unsupported image format; convert it to PNG or JPEG{otherwise}"
             )

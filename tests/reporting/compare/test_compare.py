@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from tests.reporting.test_overlay import write_set
 from vatrack.cli import app
 from vatrack.common.errors import InputError
+from vatrack.common.files import sha256_of
 from vatrack.reporting.compare import compare_runs
 from vatrack.reporting.compare.clip_images import ClipImages
 
@@ -202,17 +204,23 @@ def test_runs_that_do_not_belong_together_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_different_ground_truth_beside_the_runs_is_refused(tmp_path: Path) -> None:
-    pair = []
-    for name in "ab":
-        pair.append(run(tmp_path / name / "runs/vatrack__resnet18", CLIPS))
-        file = tmp_path / name / "annotations/valid/joint.json"
-        file.parent.mkdir(parents=True)
-        file.write_text("{}")
-    assert compare_runs(pair).metrics.lines
-    file.write_text("{} ")
-    with pytest.raises(InputError, match=r"(?s)different ground truth.*a/annot.*b/annot"):
-        compare_runs(pair)
+def test_different_ground_truth_beside_the_runs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is read once: they may be large."""
+    digest = Mock(side_effect=sha256_of)
+    monkeypatch.setattr("vatrack.reporting.compare.read.sha256_of", digest)
+    runs, files = [], []
+    for name in "abc":
+        runs.append(run(tmp_path / name / "runs/vatrack__resnet18", CLIPS))
+        files.append(tmp_path / name / "annotations/valid/joint.json")
+        files[-1].parent.mkdir(parents=True)
+        files[-1].write_text("{}")
+    assert compare_runs(runs).metrics.lines
+    assert [call.args[0] for call in digest.call_args_list] == files
+    files[2].write_text("{} ")
+    with pytest.raises(InputError, match=r"(?s)different ground truth.*a/annot.*c/annot"):
+        compare_runs(runs)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, zip_longest
 from pathlib import Path
 from string import ascii_uppercase
@@ -54,8 +55,9 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
     runs = read_folders(folders)
     lettered = zip(ascii_uppercase, short_names(runs), folders, runs, strict=False)
     sides = [_side(*one) for one in lettered]
+    digest = cache(sha256_of)
     for first, other in combinations(sides, 2):  # the first one may have noted less than the others
-        _check_same(first, other)
+        _check_same(first, other, digest)
     return sides
 
 
@@ -77,8 +79,12 @@ def _side(letter: str, name: str, path: Path, run: Run) -> Side:
     )
 
 
-def _check_same(first: Side, other: Side) -> None:
-    """Whether the metrics of two runs are of one set of objects, by one protocol."""
+def _check_same(first: Side, other: Side, digest: Callable[[Path], str]) -> None:
+    """Whether the metrics of two runs are of one set of objects, by one protocol.
+
+    Args:
+        digest: gives the checksum of a file.
+    """
     theirs = _facts(other)
     for what, mine in _facts(first).items():
         if mine != (own := theirs.get(what, mine)):
@@ -89,13 +95,11 @@ def _check_same(first: Side, other: Side) -> None:
         return
     files = first.ground_truth, other.ground_truth
     if files[0] and files[1] and not files[0].samefile(files[1]):
-        digests = [sha256_of(file) for file in files if file]
+        digests = [digest(file) for file in files if file]
         if digests[0] != digests[1]:
-            one, two = (
-                f"{file} (sha256 {digest[:10]})"
-                for file, digest in zip(files, digests, strict=True)
-            )
-            raise _different("ground truth", first, other, (one, two))
+            pairs = zip(files, digests, strict=True)
+            shown = [f"{file} (sha256 {found[:10]})" for file, found in pairs]
+            raise _different("ground truth", first, other, shown)
 
 
 def _different(what: str, first: Side, other: Side, values: Sequence[str]) -> InputError:

@@ -62,23 +62,28 @@ def run_table(
 def _mean_rows(part: Part) -> list[Row]:
     """A row for each group of two runs or more that differ only in the seed at their labels' end.
 
-    Runs with other settings or another ground truth are a group of their own, whose label names the
-    seeds. Of a seed that is in a group twice, the first run counts. The means of a part compete
-    with each other for the best value.
+    Runs with other settings are a group of their own, whose label names the seeds, and so are those
+    that were evaluated otherwise, of what is noted. Of a seed that is in a group twice, the first
+    run counts. The means of a part compete with each other for the best value.
     """
     block = f"means by {part.source}" if part.source else "means"
-    groups: dict[tuple[tuple[str, ...], str], dict[int | None, Measured]] = {}
+    groups: list[tuple[tuple[str, ...], str, dict[int | None, Measured]]] = []
     for run, values in part.measured:
         label = without_seed(run.label)
         if label is not None:
             alike: tuple[str, ...] = (run.method, run.backbone, label, run.dataset or "")
             seed = seed_of(run.label) if run.seed is None else run.seed
-            truth = [sorted(own.items()) for own in (run.noted.truth, run.noted.tracks)]
-            group = alike, f"{run.settings} {truth}"
-            groups.setdefault(group, {}).setdefault(seed, (run, values))
-    settings = Counter(alike for alike, _ in groups)
+            for *shared, members in groups:
+                others = (other.noted for other, _ in members.values())
+                if shared == [alike, run.settings] and not any(map(run.noted.differences, others)):
+                    break
+            else:
+                members = {}
+                groups.append((alike, run.settings, members))
+            members.setdefault(seed, (run, values))
+    settings = Counter(alike for alike, *_ in groups)
     rows = []
-    for (same, _), members in groups.items():
+    for same, _, members in groups:
         number = len(members)
         if number < 2:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -83,7 +84,14 @@ def sources_of(folders: Sequence[Path]) -> list[Source]:
     for number, folder in enumerate(folders):
         if paths[number] in paths[:number]:
             raise InputError(f"{folder}: the run is given twice; give each run folder once")
-    return labelled([_source_of(str(folder), folder, "") for folder in folders])
+    sources = labelled([_source_of(str(folder), folder, "") for folder in folders])
+    names = Counter((source.key, source.dataset) for source in sources)
+    return [  # one may be called by its label as another one is by its place
+        source
+        if names[source.key, source.dataset] == 1
+        else replace(source, label=", ".join(filter(None, [source.label, source.given])))
+        for source in sources
+    ]
 
 
 def labelled(sources: Sequence[Source]) -> list[Source]:
