@@ -14,7 +14,9 @@ from typing import Any
 from vatrack.common.device import is_numbered
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.config import LauncherConfig
-from vatrack.jobs.call import ALIVE, JobCall
+
+# Jobs that an older version has submitted name both classes as they were, in this module.
+from vatrack.jobs.call import ALIVE, JobCall, JobResult  # noqa: F401
 from vatrack.jobs.slurm import require_slurm
 
 # Work that needs a hundred time limits is slow, not broken.
