@@ -293,7 +293,7 @@ DRAWN = READ | {"matplotlib", "PIL"}
         ("vatrack.reporting.tables", {"numpy", "pandas"}),
         pytest.param("vatrack.reporting.cut_sheet", DRAWN, marks=pytest.mark.slow),
         pytest.param(
-            "vatrack.reporting.plots", {"matplotlib", "numpy", "PIL"}, marks=pytest.mark.slow
+            "vatrack.reporting.plots", DRAWN - {"cv2"} | {"pandas"}, marks=pytest.mark.slow
         ),
         pytest.param(
             "vatrack.reporting.overlay, vatrack.reporting.views_video",

@@ -47,6 +47,8 @@ def test_lists_that_do_not_fit_are_both_shown() -> None:
         "  a.json: 'car', 'Bus', 'lorry'",
         "  the config: 'car', 'bus'",
     ]
+    with pytest.raises(InputError, match="1 of its 2 classes is not among the 2 of the config"):
+        FileClasses.of(listed("car", "lorry"), "a.json").labels(classes)
     with pytest.raises(InputError, match="--class-map OLD=NEW") as caught:
         file.category_ids(classes, "best.pt")
     assert "  best.pt: 'car', 'bus'\n  a.json: 'car', 'Bus', 'lorry'" in str(caught.value)

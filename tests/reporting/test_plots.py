@@ -22,11 +22,11 @@ from vatrack.common.files import write_yaml
 from vatrack.config import Backbone, Method
 from vatrack.config.run_name import RunName
 from vatrack.reporting.curves import LARGEST_LINE, Curves, read_curves, smooth, thin
+from vatrack.reporting.figure_style import figure_style
 from vatrack.reporting.plots import (
     draw_learning_rate,
     draw_losses,
     draw_validation,
-    figure_style,
     run_styles,
     write_curves,
 )

@@ -188,9 +188,9 @@ def different_classes(
     Args:
         source, own: who has the classes `unknown`; `owner`, `wanted`: who lacks them.
     """
-    some = few(map(shown_name, unknown), SHOWN)
+    some, verb = few(map(shown_name, unknown), SHOWN), "is" if len(unknown) == 1 else "are"
     return (
-        f"{source}: {len(unknown)} of its {counted(len(own), 'class')} are not among the "
+        f"{source}: {len(unknown)} of its {counted(len(own), 'class')} {verb} not among the "
         f"{len(wanted)} of {owner}: {some}\n  {source}: {own}\n  {owner}: {wanted}\n  "
         "they do not fit"
     )

@@ -19,7 +19,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import require_ending
 from vatrack.common.images import ImageArray, read_image
 from vatrack.reporting.drawing import scale_image, text_mask
-from vatrack.reporting.plots import figure_style
+from vatrack.reporting.figure_style import figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.cuts import read_scores
 from vatrack.sailvos.index import check_video, listed_frames, output_of_one, output_of_several

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,6 +28,7 @@ from vatrack.reporting.curves import (
     smooth,
     thin,
 )
+from vatrack.reporting.figure_style import figure_style
 from vatrack.reporting.tables.names import short_names
 from vatrack.reporting.tables.sources import in_order, sources_of
 from vatrack.runs.folder import RunFolder
@@ -37,35 +36,6 @@ from vatrack.runs.results import require_run
 
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-STYLE: dict[str, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#555555",
-    "axes.grid": True,
-    "axes.labelcolor": "#222222",
-    "axes.labelsize": 9,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "grid.color": "#e3e3e3",
-    "grid.linewidth": 0.7,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "vatrack",
-    "xtick.color": "#555555",
-    "xtick.labelcolor": "#222222",
-    "xtick.labelsize": 8,
-    "ytick.color": "#555555",
-    "ytick.labelcolor": "#222222",
-    "ytick.labelsize": 8,
-}
 
 
 @dataclass(frozen=True)
@@ -275,13 +245,6 @@ def _step_axis(axes: Axes, runs: dict[str, Curves]) -> None:
     axes.set_xlim(0, 1.02 * max(last, 1))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-@contextmanager
-def figure_style() -> Iterator[None]:
-    """The look of all plots, whatever the user's own matplotlibrc says."""
-    with matplotlib.style.context(["default", STYLE]):
-        yield
 
 
 def save_svg(figure: Figure, path: Path) -> None:

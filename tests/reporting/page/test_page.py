@@ -11,6 +11,7 @@ import pytest
 from tests.browser.chromium import SCREENS, check_layout, opened
 from tests.reporting.page.results import add_views, results_folder
 from tests.reporting.tables.made_up import run_folder
+from tests.waiting import wait_until
 from vatrack.reporting.page import write_report
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=SCREENS, ids=str)
 def page(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
     with opened(browser, report, *request.param) as page:
-        page.wait_for_function(f"({PAINTED})() > 5")
+        # Not by `wait_for_function`, whose second look the page's security policy refuses.
+        wait_until(lambda: page.evaluate(PAINTED) > 5)
         yield page
 
 
@@ -125,8 +127,8 @@ def test_it_answers(page: Any) -> None:
     page.locator("#viewer .play").click()
     # Frames have the same numbers as in files and drawings, from 0.
     page.locator("#viewer .time").fill("1")
-    shown = "document.querySelector('#viewer output').textContent"
-    page.wait_for_function(f"{shown} === 'frame 1 (0 to 2)'")
+    shown = page.locator("#viewer output")
+    wait_until(lambda: shown.inner_text() == "frame 1 (0 to 2)")
     page.locator("#viewer .side").nth(1).get_by_text("Input").click()
     page.locator("#viewer .layout").get_by_text("Side by side").click()
     tags = page.locator("#viewer .tag").all_inner_texts()

@@ -263,6 +263,15 @@ def test_hota_is_shown_of_all_masks_of_a_method(tmp_path: Path) -> None:
     assert shown == {"HOTA, amodal": "40.0", "HOTA, visible": "41.0"}
 
 
+def test_a_run_is_not_taken_for_the_results(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini")
+    run = root / "runs/vatrack__resnet18"
+    with pytest.raises(
+        InputError, match=f"--results {run}: a run folder; give the results folder "
+    ):
+        write_report([str(run)], tmp_path / "report.html", results=run)
+
+
 def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
     file = metrics(tmp_path / "metrics.json", 30.0)
     write_report([f"vatrack/resnet50={file}"], tmp_path / "report.html")

@@ -21,6 +21,7 @@ from vatrack.reporting.page.results import RunResults, collect
 from vatrack.reporting.page.sections import key_note, key_table, table_sections
 from vatrack.reporting.tables.names import dataset_name
 from vatrack.reporting.tables.runs import read_runs
+from vatrack.runs.folder import RunFolder
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 MEGABYTE = 1_000_000
@@ -87,6 +88,8 @@ def write_report(
         raise InputError(
             f"--results {results}: {no_such(results, 'folder')}; give a results folder"
         )
+    if results is not None and RunFolder(results).measured:
+        raise InputError(f"--results {results}: a run folder; give the results folder above it")
     found, unfinished = read_runs(runs)
     shown = collect(found)
     media = Media(out, round(embed_mb * MEGABYTE))
