@@ -38,6 +38,6 @@ def alive(pid: int) -> bool:
     """Whether a process lives; one that has ended does not, even before its parent asks how."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"

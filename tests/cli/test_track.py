@@ -101,12 +101,14 @@ def test_images_without_quotes_around_their_pattern_are_told_to_be_single_videos
     track: Callable, tmp_path: Path
 ) -> None:
     for number in range(2):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number))
-    code, _, errors = track("0.png", "1.png", "--no-overlay")
+        (tmp_path / f"folder{number}").mkdir()
+        for folder in (tmp_path, tmp_path / f"folder{number}"):
+            cv2.imwrite(str(folder / f"{number}.png"), sample_image(number))
+    code, _, errors = track("0.png", "./1.png", "--no-overlay")
     assert code == 0
     assert "2 images given, and each is tracked as a video of its own; to track them" in errors
-    for one_video in ("0.png", "*.png"):
-        assert track(one_video, "--no-overlay", "--overwrite")[2] == ""
+    for videos in (["0.png"], ["*.png"], ["folder0", "folder1"]):
+        assert track(*videos, "--no-overlay", "--overwrite")[2] == ""
 
 
 def test_a_video_that_is_cut_off_is_kept_and_said(track: Callable, tmp_path: Path) -> None:

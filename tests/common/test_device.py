@@ -23,6 +23,7 @@ def test_the_device_that_is_there() -> None:
         ("meta", "unknown device 'meta'; choose from auto, cpu, cuda, cuda:1"),
         ("cuda:-1", "unknown device 'cuda:-1'; did you mean cuda:1"),
         ("cuda:01", "unknown device 'cuda:01'; did you mean cuda:1"),
+        ("cpu\n", r"unknown device 'cpu\\n'; did you mean cpu"),
         ("mps", "unknown device 'mps'; choose from auto, cpu, cuda"),
     ],
 )

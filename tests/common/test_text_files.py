@@ -202,7 +202,8 @@ def test_what_is_written_otherwise_is_named(tmp_path: Path) -> None:
         Path(str(config).replace("/", "\\")),
     ):
         assert no_such(wrong, "file") == f"no such file (did you mean {config}?)"
-    for other in (run / "config.yml", run.parent / "vatrack__e7", config / "config.yaml"):
+    nothing = Path("''")
+    for other in (run / "config.yml", run.parent / "vatrack__e7", config / "config.yaml", nothing):
         assert no_such(other, "file") == "no such file"
     assert no_such(run / "Config.yaml", "frame") == "no such frame"  # there may be thousands
 

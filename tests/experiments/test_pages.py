@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -253,8 +254,11 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
 
 def server_of(command: int) -> int | None:
     """MLflow's process, once it is there."""
-    words = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(command)}
-    return next((pid for pid, file in words.items() if b"mlflow\0ui" in file.read_bytes()), None)
+    for pid in descendants(command):
+        with suppress(OSError):  # one that has just ended
+            if b"mlflow\0ui" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    return None
 
 
 def answers(port: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.jobs import jobs
 from tests.jobs.launched import run
 from vatrack.common.errors import InputError
 from vatrack.config import LauncherConfig
+from vatrack.jobs.call import JobCall, JobResult
 from vatrack.jobs.submit import executor_parameters
 
 ON_SLURM: dict[str, Any] = {
@@ -22,6 +24,12 @@ ON_SLURM: dict[str, Any] = {
     "memory_gb": 170,
     "minutes": 28800,
 }
+
+
+@pytest.mark.parametrize("kind", [JobCall, JobResult])
+def test_jobs_of_an_older_version_can_be_read(kind: type) -> None:
+    """Those that run or wait while the program is updated."""
+    assert pickle.loads(f"cvatrack.jobs.submit\n{kind.__name__}\n.".encode()) is kind
 
 
 def test_parameters_for_slurm_and_here() -> None:

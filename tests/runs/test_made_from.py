@@ -47,6 +47,8 @@ def noted(path: Path, best: Any, predicted: Any, evaluated: Any = None) -> RunFo
         (THIRD, OF_THIRD, OF_SECOND, "", OTHERS),
         (THIRD, OF_THIRD, {}, "", OTHERS),
         (THIRD, {"predictions": "other.jsonl", **OF_SECOND}, OF_THIRD, "", ""),
+        (THIRD, {"predictions": "other/predictions.jsonl", **OF_SECOND}, OF_THIRD, "", ""),
+        (THIRD, {"predictions": "", **OF_SECOND}, OF_THIRD, "", ""),
         (THIRD, {}, None, "", ""),
         (None, OF_SECOND, OF_SECOND, "", ""),
         (THIRD, OF_THIRD, None, "", ""),

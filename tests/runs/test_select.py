@@ -182,7 +182,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
         chosen(run)
     lost = make_run(tmp_path / "lost", {1: {"video/amodal/AP": 1.0}})
     (lost / "checkpoints/epoch_01.pt").unlink()
-    with pytest.raises(InputError, match=r"epoch_01\.pt: no such file"):
+    with pytest.raises(InputError, match=r"epoch_01\.pt: no such file.*; remove .*lost and train"):
         chosen(lost)
     for folder in (empty, run, lost):
         assert not [path for path in folder.iterdir() if "best" in path.name]

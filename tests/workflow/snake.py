@@ -82,9 +82,9 @@ class Workflow:
         """
         return self._execute(None, targets, force)
 
-    def touch(self) -> None:
+    def touch(self, *targets: str, force: tuple[str, ...] = ()) -> None:
         """Marks what is there as up to date."""
-        with self._executed("touch"):
+        with self._executed("touch", targets, force):
             pass
 
     def provenance(self) -> dict[str, set[str]]:

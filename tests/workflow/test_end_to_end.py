@@ -17,6 +17,7 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.conftest import IN_PLACE
 from tests.workflow.snake import REPOSITORY, Workflow
+from vatrack.common.value_files import read_json
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -292,6 +293,8 @@ def test_a_training_is_repeated_only_where_that_is_asked_for(
     assert (files[0].read_bytes(), files[1].stat().st_mtime_ns) == before
     (line,) = (copy.results / "logs/train/vatrack__resnet18.log").read_text().splitlines()
     assert "already complete" in line, "no job is needed for that"
+    copy.touch(best, force=("train",))
+    assert "repeat" not in read_json(run / ".training.json"), "nobody asked for that"
     copy = copy.changed(launcher=IN_PLACE)
     assert copy.run(best, force=("train",)) == again
     assert files[1].stat().st_mtime_ns > before[1]

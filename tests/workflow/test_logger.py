@@ -21,6 +21,7 @@ from snakemake_logger_plugin_vatrack.stages import Stages
 from tests.workflow.command import snakemake
 from tests.workflow.small import PROGRAM, squeezed
 from tests.workflow.snake import SNAKEFILE
+from vatrack.common.errors import PERMIT
 
 LogEvent = pytest.importorskip("snakemake_interface_logger_plugins.common").LogEvent
 # Older versions of the interface have no tests of their own.
@@ -218,10 +219,8 @@ def test_the_end_does_not_wait_for_ever_for_its_own_lock() -> None:
 
 
 # Nobody may make a folder in /sys, not even root, who gets another error.
-NOT_ALLOWED = (
-    f"{os.strerror(errno.EACCES if os.geteuid() else errno.EPERM).lower()}; correct its "
-    "permissions or those of its folder"
-)
+REFUSED = os.strerror(errno.EACCES if os.geteuid() else errno.EPERM).lower()
+NOT_ALLOWED = f"{REFUSED}; {PERMIT}"
 
 
 MISTAKES = [
@@ -312,7 +311,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, place:
     if place == "folder":
         folder = Path("/sys")
         message = (
-            f"error: /sys/.snakemake: {NOT_ALLOWED.split(';')[0]}; Snakemake keeps its records "
+            f"error: /sys/.snakemake: {REFUSED}; Snakemake keeps its records "
             "there: run it in a writable folder, or give one with --directory"
         )
     else:

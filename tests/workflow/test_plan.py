@@ -203,6 +203,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
             other.plan()
 
 
+def test_a_device_that_no_training_can_have_is_told_before_the_first_job(tmp_path: Path) -> None:
+    """The frames, cuts and annotations that trainings need may take hours."""
+    workflow = Workflow(tmp_path, {"compute": {"device": "cuda:1"}, **RANDOM})
+    with pytest.raises(
+        SystemExit, match=r"^error: .* compute\.device: is cuda:1, but the launcher"
+    ):
+        workflow.run("results/mini/runs/vatrack__resnet18/training.json")
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
     """Mixed with it, the miniature set's narrow network would slip into the paper's runs."""
     default = tmp_path / "config" / "config.yaml"

@@ -188,7 +188,7 @@ def track(
     require_file(checkpoint, "checkpoint")
     found = find_sources(sources)
     check_folders(found, out, overwrite=overwrite)
-    single = [source for source in found if len(source.files) == 1]
+    single = [source for source in found if source.files == (Path(source.address),)]
     if len(single) > 1:  # as the shell makes them of a pattern without quotes
         logger.warning(
             "%s given, and each is tracked as a video of its own; to track them as one video, give "

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vatrack.common.device import is_numbered
-from vatrack.common.errors import ConfigError, show_warnings_plainly
+from vatrack.common.errors import show_warnings_plainly
 from vatrack.common.logs import configure
 from vatrack.common.paths import real
 from vatrack.config import RunConfig
@@ -14,6 +13,7 @@ from vatrack.experiments.log import ExperimentLog, uploading
 from vatrack.jobs.call import JobResult
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
+from vatrack.jobs.submit import check_device_of_jobs
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.fetch import require_start
 
@@ -42,15 +42,7 @@ def launch(
         OSError: the disk is full, or the like.
         JobFailed: the job failed, was cancelled or was lost.
     """
-    if is_numbered(device := run.compute.device):
-        raise ConfigError(
-            "compute.device",
-            f"is {device}, but the launcher chooses the GPUs of its jobs; set it to cuda",
-        )
-    if device == "cuda" and run.launcher.gpus == 0:
-        raise ConfigError(
-            "compute.device", "is cuda but launcher.gpus is 0; ask for a GPU or set it to auto"
-        )
+    check_device_of_jobs(run.compute.device, run.launcher)
     folder = RunFolder(out)
     folder.refuse_other()  # before the job's files are there
     require_start(run)

@@ -23,7 +23,7 @@ def check_device(name: str) -> str:
     Raises:
         InputError: it is neither "auto" nor the name of a GPU or the CPU.
     """
-    if not re.match(DEVICE, name):
+    if not re.fullmatch(DEVICE, name):
         raise InputError(unknown("device", name, ("auto", "cpu", "cuda", "cuda:1")))
     return name
 

@@ -105,7 +105,7 @@ def alike(path: Path) -> Path | None:
     """
     try:
         bare = Path(str(path).strip("'\" ").replace("\\", "/"))
-        if bare != path and bare.exists():
+        if bare != path and bare.name and bare.exists():  # nothing in quotes is no path
             return bare
         here = next(above for above in path.parents if above.is_dir())
         names = sorted(each.name for each in islice(here.iterdir(), LOOKED_AT))

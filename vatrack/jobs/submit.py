@@ -11,9 +11,12 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.device import is_numbered
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.config import LauncherConfig
-from vatrack.jobs.call import ALIVE, JobCall
+
+# Jobs that an older version has submitted name both classes as they were, in this module.
+from vatrack.jobs.call import ALIVE, JobCall, JobResult  # noqa: F401
 from vatrack.jobs.slurm import require_slurm
 
 # Work that needs a hundred time limits is slow, not broken.
@@ -74,6 +77,26 @@ def check_launcher(launcher: LauncherConfig) -> None:
                 "would have to save its state as soon as it starts; raise launcher.minutes",
             )
         require_slurm("is slurm", "set it to local", key="launcher.cluster")
+
+
+def check_device_of_jobs(device: str, launcher: LauncherConfig) -> None:
+    """Finds a device that the jobs of a launcher cannot have.
+
+    Args:
+        device: `compute.device` of the config.
+
+    Raises:
+        InputError: with the key and the fix.
+    """
+    if is_numbered(device):
+        raise ConfigError(
+            "compute.device",
+            f"is {device}, but the launcher chooses the GPUs of its jobs; set it to cuda",
+        )
+    if device == "cuda" and launcher.gpus == 0:
+        raise ConfigError(
+            "compute.device", "is cuda but launcher.gpus is 0; ask for a GPU or set it to auto"
+        )
 
 
 def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") -> dict[str, Any]:

@@ -52,10 +52,11 @@ def predictions_of(path: Path) -> dict[str, Any]:
     """What inference.yaml beside predictions notes of them (`noted_of`); the file that it names may
     have been packed or unpacked since."""
     notes = _read(RunFolder(path.parent).inference)
-    named = path.with_name(str(notes.get("predictions", PREDICTIONS_FILE)))
-    same = named.name.removesuffix(".gz") == path.name.removesuffix(".gz")
-    both = named != path and named.exists() and path.exists()
-    return noted_of(notes) if same and not both else {}
+    named = str(notes.get("predictions", PREDICTIONS_FILE))
+    if named.removesuffix(".gz") != path.name.removesuffix(".gz"):
+        return {}
+    both = named != path.name and path.with_name(named).exists() and path.exists()
+    return {} if both else noted_of(notes)
 
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> bool:

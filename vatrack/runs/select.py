@@ -144,7 +144,8 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     if not checkpoint.is_file():
         raise InputError(
             f"{checkpoint}: {no_such(checkpoint, 'file')}, but epoch {best} is the best one by "
-            f"{metric}; train again (with training.keep_checkpoints: all to keep every epoch)"
+            f"{metric}; remove {run} and train again, with training.keep_checkpoints: all to keep "
+            "every epoch"
         )
     _link(checkpoint, RunFolder(out.parent).best_checkpoint)
     description: dict[str, Any] = {

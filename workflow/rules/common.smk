@@ -36,6 +36,7 @@ from vatrack.common.errors import show_warnings_plainly
 from vatrack.common.user import user_name
 from vatrack.config import Backbone, Method
 from vatrack.config.reading import config_name
+from vatrack.jobs.submit import check_device_of_jobs
 from vatrack.runs.folder import RunFolder
 
 # Config files on the command line replace the default one; otherwise it would be mixed in.
@@ -142,10 +143,14 @@ def check_rules():
 using = ExitStack()  # what is held while jobs run
 
 
-# Before the first job: looks for SLURM where it is needed, and writes the checked config with all
-# defaults filled in. The rules read that file; their `settings` say when to run again.
+# Before the first job: looks for SLURM where it is needed, sees that trainings can have their
+# device, and writes the checked config with all defaults filled in. The rules read that file; their
+# `settings` say when to run again.
 onstart:
-    trainings = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    jobs = [] if workflow.touch else workflow.dag.needrun_jobs()  # --touch trains nothing
+    trainings = [job for job in jobs if job.rule.name == "train"]
+    if trainings:
+        stopping(check_device_of_jobs, plan.config.compute.device, plan.config.launcher)
     on_slurm = bool(trainings) and not plan.trains_here
     stopping(call.check_cluster, workflow.executor_plugin.name, on_slurm)
     stopping(using.enter_context, call.config_in_use(plan.config_file, plan.plain))
