@@ -90,6 +90,7 @@ def test_bad_data_stops_the_workflow_before_any_work(rendered: Path, tmp_path: P
     with pytest.raises(WorkflowError):
         workflow.run(*TARGETS)
     assert sorted(path.name for path in workflow.results.iterdir()) == [
+        ".config.lock",
         "benchmarks",
         "config.yaml",
         "logs",

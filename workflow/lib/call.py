@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from snakemake_logger_plugin_vatrack.command_line import IF_TARGET
 from vatrack.common.errors import ConfigError, InputError, with_fix
 from vatrack.common.files import write_yaml
-from vatrack.common.locks import opened_folder, patience, shared, try_locked
+from vatrack.common.locks import patience, shared, try_locked
 from vatrack.common.text_files import nearest_existing, no_such
 from vatrack.common.value_files import read_yaml
 from vatrack.config import Config
@@ -178,11 +178,12 @@ def config_in_use(file: str, values: Mapping[str, Any]) -> Iterator[None]:
     folder = Path(file).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with opened_folder(folder) as opened:
-            with try_locked(opened) as alone:
+        # A file, because a network file system cannot lock a folder.
+        with (folder / ".config.lock").open("a+") as lock:
+            with try_locked(lock) as alone:
                 if alone:
                     write_yaml(file, values)
-            with shared(opened, patience(60, str(folder))):
+            with shared(lock, patience(60, str(folder))):
                 if read_yaml(file) != values:
                     raise ConfigError(
                         "results",
