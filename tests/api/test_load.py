@@ -36,7 +36,7 @@ def test_every_method_is_loaded_from_a_checkpoint_and_safetensors(
     export(path, out)
     results = [list(load(file, device="cpu").track(frames(3), score=0)) for file in (path, out)]
     assert all(map(same, *results)) and any(len(result) for result in results[0])
-    predictor = load(out, device=torch.device("cpu"), method=str(method), backbone="resnet18")
+    predictor = load(out, device=torch.device("cpu", 0), method=str(method), backbone="resnet18")
     assert predictor.run.compute.device == "cpu"
     assert predictor.method == str(method) and set(predictor.mask_types) == set(method.masks)
     for result in results[0]:

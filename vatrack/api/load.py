@@ -69,10 +69,11 @@ def load(
     if largest_side is not None:
         limits = {"image_scale": (int(largest_side),) * 2}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
-    # A torch.device is as good, but run.yaml cannot be written with it.
-    compute = {"device": str(device), "precision": "mixed" if half else run.compute.precision}
+    # A torch.device is as good, but run.yaml cannot be written with it; there is one CPU.
+    name = str(device).replace("cpu:0", "cpu")
+    compute = {"device": name, "precision": "mixed" if half else run.compute.precision}
     run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
-    chosen = choose_device(str(device))
+    chosen = choose_device(name)
     allow_tf32(run.compute.tf32)
     model = restored(loaded, run, path).to(chosen)
     return Predictor(prepare(model, run.compute, chosen), run, chosen)
