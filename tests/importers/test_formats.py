@@ -66,6 +66,7 @@ def test_a_name_or_length_of_null_counts_as_missing(case: Case) -> None:
     ("change", "message"),
     [
         (lambda d: d.pop("annotations"), "import the train file"),
+        (lambda d: d.pop("videos"), "list `videos` is missing or is not a list; give the --from"),
         (lambda d: d["videos"][0].update(file_names=[]), "a video needs at least one frame"),
         (lambda d: d["videos"][0].update(length=4), "`file_names` is 3 items; must be a list of 4"),
         (

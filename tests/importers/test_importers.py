@@ -245,6 +245,7 @@ def test_wrong_annotations_are_named(case: Case, keys: dict[str, Any], message: 
         ("categories", [{"id": 0, "name": "a"}, {"id": 0, "name": "b"}], "id 0 is listed twice"),
         ("categories", [{"id": 4, "name": " "}], "category 4 has no name"),
         ("images", [], "contains no images"),
+        ("images", None, "list `images` is missing or is not a list; give the --from"),
         ("images", [{"id": 3, "file_name": "../a.png", "width": 6, "height": 4}], "file_name is"),
         ("images", [{"id": 3, "file_name": "a.png", "width": 6}], "`height` is missing"),
         (

@@ -266,6 +266,8 @@ def _without_tracks(document: Json) -> None:
         (lambda document: document["images"].clear(), {"list-missing": 1}),
         (lambda document: document["categories"].clear(), {"list-missing": 1}),
         (_set("categories", "id", 3), {"category-list": 1}),
+        (_set("annotations", "category_id", 99), {"category-unknown": 1}),
+        (_set("annotations", "category_id", 3), {"object-category": 1}),
         (_without_tracks, {"id-twice": 1, "image-unknown": 2, "tracks-unknown": 1}),
     ],
 )  # fmt: skip

@@ -38,7 +38,10 @@ class Item:
 
 
 def read_lists(
-    path: Path, required: Collection[str] = (), lists: set[str] | None = None
+    path: Path,
+    required: Collection[str] = (),
+    lists: set[str] | None = None,
+    fix: str = AGAIN,
 ) -> Iterator[Item]:
     """The items of all lists of a JSON file (optionally gzip) in file order.
 
@@ -47,6 +50,7 @@ def read_lists(
 
     Args:
         lists: gets the names of all lists of the file, also of empty ones, on the way.
+        fix: what to do where a required list is missing.
 
     Raises:
         InputError: the file is missing, unreadable, not valid JSON to its end, not an object of
@@ -68,7 +72,7 @@ def read_lists(
         ) from None
     missing = sorted(set(required) - lists)
     if missing:
-        raise InputError(f"{path}: list `{missing[0]}` is missing or is not a list; {AGAIN}")
+        raise InputError(f"{path}: list `{missing[0]}` is missing or is not a list; {fix}")
 
 
 class Texts:

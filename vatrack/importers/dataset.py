@@ -16,10 +16,11 @@ from vatrack.common.image_headers import BadImage
 from vatrack.common.images import check_image, existing_image
 from vatrack.common.json_types import Json
 from vatrack.common.png import read_png
-from vatrack.common.text_files import no_such
+from vatrack.common.text_files import AGAIN, no_such
 from vatrack.data.fields import problem, safe_name, shown
 
 FIX = "correct the file, or download it again"
+WRONG_LISTS = f"give the --from of its format, or {AGAIN}"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from vatrack.common.json_types import Json
 from vatrack.data.fields import is_whole
 from vatrack.importers.dataset import (
     FIX,
+    WRONG_LISTS,
     Dataset,
     Frames,
     Object,
@@ -84,7 +85,7 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
     for path in settings.sources:
         lists: dict[str, list[Json]] = defaultdict(list)
         labelled = tracked = False
-        for item in read_lists(path, ("images", "annotations")):
+        for item in read_lists(path, ("images", "annotations"), fix=WRONG_LISTS):
             if item.section in ("categories", "images", "videos"):
                 lists[item.section].append(item.value)
             elif item.section == "annotations":

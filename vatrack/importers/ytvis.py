@@ -10,6 +10,7 @@ from vatrack.common.json_types import Json
 from vatrack.importers.dataset import (
     FIX,
     ONLY_VISIBLE,
+    WRONG_LISTS,
     Dataset,
     Frames,
     Object,
@@ -30,7 +31,7 @@ def read(settings: Settings) -> Dataset:
     frames, categories = Frames(), []
     images: dict[int, list[Json]] = {}
     labelled = False
-    for item in read_lists(path, ("videos", "categories")):
+    for item in read_lists(path, ("videos", "categories"), fix=WRONG_LISTS):
         if item.section == "categories":
             categories.append(item.value)
         labelled |= item.section == "annotations"

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import lacks_all
@@ -33,6 +35,7 @@ from vatrack.data.joint.masks import mask_faults
 from vatrack.data.joint.prepare import method_fault
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, detail_of
+from vatrack.validate.rows import changing, repeated
 
 
 def check_joint(
@@ -113,18 +116,27 @@ def _check_objects(data: JointFile, findings: Findings) -> None:
         data.ids[~known].tolist(),
         lambda number: missing("annotations", {"id": number}, "instance_id")[1:3],
     )
-    columns = (data.ids, data.instances, data.category, data.image, data.video)
-    rows = (column[known & (data.image >= 0)].tolist() for column in columns)
-    seen = set[tuple[int, int]]()
-    category_of = dict[tuple[int, int], int]()
-    for number, instance, category, image, video in zip(*rows, strict=True):
-        name = f"annotation {number}"
-        if (image, instance) in seen:
-            detail = f"instance {instance} in image {data.images[image]['id']}"
-            findings.add("object-twice", data.path, name, detail)
-        seen.add((image, instance))
-        if category_of.setdefault((video, instance), category) != category:
-            findings.add("object-category", data.path, name, f"instance {instance}")
+    rows = np.flatnonzero(known & (data.image >= 0))
+    twice = rows[repeated(data.image[rows], data.instances[rows])]
+    # A category that is not listed is a fault of its own.
+    rows = rows[np.isin(data.category[rows], [item["id"] for item in data.categories])]
+    changed = rows[changing(data.video[rows], data.instances[rows], data.category[rows])]
+
+    def text(row: int, rest: str) -> tuple[str, str]:
+        return f"annotation {data.ids[row]}", f"instance {data.instances[row]} {rest}"
+
+    findings.add_all(
+        "object-twice",
+        data.path,
+        twice.tolist(),
+        lambda row: text(row, f"in image {data.images[data.image[row]]['id']}"),
+    )
+    findings.add_all(
+        "object-category",
+        data.path,
+        changed.tolist(),
+        lambda row: text(row, "had a different category before"),
+    )
 
 
 def _check_items(data: JointFile, compare: bool, findings: Findings) -> None:
