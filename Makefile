@@ -36,7 +36,7 @@ demo-all: setup ## the same with all four methods
 
 show: ## show the tables of `make demo`
 	@[ -d results/mini/tables ] || { echo "results/mini/tables: no such folder; run make demo first" >&2; exit 1; }
-	@cat results/mini/tables/{image,video,track}_{amodal,visible}.md
+	@awk 'FNR == 1 && NR > 1 { print "" } 1' results/mini/tables/{image,video,track}_{amodal,visible}.md
 
 ui: setup ## start the MLflow UI for the runs, without telemetry (PORT=5000)
 	vatrack mlflow-ui $(if $(PORT),--port $(PORT))

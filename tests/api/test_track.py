@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import sys
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tests.video.videos import sample_image, write_video
 from vatrack.api.evaluate import evaluate
 from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
-from vatrack.api.settings import TrackSettings
+from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.track import track_videos
 from vatrack.common.errors import InputError
 from vatrack.evaluation.io.prediction_file import open_predictions
@@ -32,6 +33,12 @@ from vatrack.video.frames import Selection
 from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 from vatrack.video.writer import _ENCODERS
+
+
+def test_a_class_with_a_comma_in_its_name_is_quoted_where_tracks_are_counted() -> None:
+    tracks = Counter({"box, big": 4, "post": 1})
+    tracked = Tracked("v.mp4", Path("out"), 1, tracks, {"all": 1.0}, (), False, False)
+    assert "  tracks: 5 (4 'box, big', 1 post)\n" in str(tracked)
 
 
 def test_the_files_of_a_video(squares: Predictor, tmp_path: Path) -> None:

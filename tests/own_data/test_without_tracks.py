@@ -30,6 +30,7 @@ from vatrack.reporting.tables import write_tables
 from vatrack.runs.select import select_best
 from vatrack.training.loop import train
 from vatrack.validate import validate_joint
+from vatrack.validate.first_config import init_config
 
 Json = dict[str, Any]
 DATA = DatasetConfig(classes="data", max_occlusion=1)
@@ -93,6 +94,17 @@ def test_every_image_becomes_a_video(
     files = {"train": own / "train.json", "valid": own / "valid.json"}
     report = validate_joint(own / "frames", files, ValidationConfig())
     assert report.findings.counts == {"tracks-unknown": 2}
+
+
+def test_the_first_config_says_which_file_has_no_tracks(tmp_path: Path) -> None:
+    own, alone = write_own(tmp_path / "own"), _write(tmp_path / "alone", _one_frame)
+    found = init_config(
+        alone / "train.json", own / "valid.json", own / "frames", tmp_path / "c.yaml", 0
+    ).found
+    (sizes,) = (line for line in found if line.startswith("train: "))
+    train, valid = sizes.split("; ")
+    assert train == "train: 12 videos, 12 images without tracks (no video has two frames)"
+    assert valid.startswith("valid: ") and "tracks" not in valid
 
 
 def test_videos_with_tracks_are_not_marked(tmp_path: Path) -> None:

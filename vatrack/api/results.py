@@ -42,7 +42,8 @@ class FrameResult:
         boxes: [n, 4] float32 corners x1, y1, x2, y2 in pixels, of the whole object if the
             method predicts it, otherwise of its visible part.
         scores: [n] float32, 0 to 1.
-        class_ids: [n] int64, from 1 on, as in the dataset.
+        class_ids: [n] int64, from 1 on, as in `Predictor.classes`; an annotation file may have
+            other ids for the same names.
         names: n names of these classes.
         track_ids: [n] int64, from 0 on, unique in the video.
         rles: mask type ("amodal", "visible") to n run-length codes of COCO; a method has one of
@@ -154,7 +155,8 @@ class FrameResult:
         return draw_frame(frame, self, settings)
 
     def to_coco(self) -> list[dict[str, Any]]:
-        """One dict per object, as in COCO results; `image_id` is the frame number.
+        """One dict per object, as in COCO results; `image_id` is the frame number, `category_id`
+        that of `class_ids`.
 
         `segmentation` is the amodal mask if there is one (with the visible mask as `visible`),
         otherwise the visible mask.

@@ -13,6 +13,7 @@ from vatrack.common.arguments import check_flag, check_score, check_type, make_p
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
+from vatrack.config.classes import shown_name
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection
 from vatrack.video.writer import Encoder
@@ -109,7 +110,10 @@ class Tracked:
 
     def __str__(self) -> str:
         whole = self.seconds["all"]
-        found = ", ".join(f"{count} {name}" for name, count in self.tracks.most_common())
+        found = ", ".join(
+            f"{count} {shown_name(name) if ',' in name else name}"
+            for name, count in self.tracks.most_common()
+        )
         rate = self.frames / whole if whole > 0 else 0.0
         state = ", stopped early" if self.stopped else ""
         return "\n".join(

@@ -152,7 +152,8 @@ CHECKS: dict[str, Check] = {
     "tracks-unknown": Check(
         "note",
         "annotation file",
-        "[has|have] no tracks; images are independent, and only image metrics are defined",
+        "[has|have] no tracks; images are independent: tracking is not trained with them, and "
+        "validation has only image metrics",
         f"{_NOTHING}, or add videos and instance ids",
     ),
     "image-empty": Check("note", "image", "[has|have] no annotation", _NOTHING),

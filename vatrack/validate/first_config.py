@@ -212,17 +212,17 @@ def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
     sizes = Counter((image["width"], image["height"]) for image in data.images)
     shown = few((f"{w} x {h} ({counted(n, 'image')})" for (w, h), n in sizes.most_common()), 5)
     masks = [each for each in data.mask_types if each in other.mask_types]
-    tracks = f"; {data.trackless}, so there are no tracks" if data.trackless else ""
     return (
         f"{counted(len(counts), 'class')}; annotations: {', '.join(counts[:30])}{more}",
-        f"train: {_size(data)}; valid: {_size(other)}{tracks}",
+        f"train: {_size(data)}; valid: {_size(other)}",
         f"image sizes in pixels: {shown}",
         f"masks: {' and '.join(masks)}; methods: {allowed}",
     )
 
 
 def _size(data: JointFile) -> str:
-    return f"{counted(len(data.videos), 'video')}, {counted(len(data.images), 'image')}"
+    tracks = f" without tracks ({data.trackless})" if data.trackless else ""
+    return f"{counted(len(data.videos), 'video')}, {counted(len(data.images), 'image')}{tracks}"
 
 
 def _scale(data: JointFile, memory: float) -> tuple[int, int]:

@@ -236,7 +236,7 @@ def _notes(data: JointFile, incomplete: int) -> tuple[str, ...]:
         )
     if data.trackless:
         notes.append(
-            f"{data.trackless}: images are treated independently; a training pair is a frame with "
-            "itself, tracking is not trained, and only image metrics are defined"
+            f"{data.trackless}: images are treated independently; training pairs are a frame with "
+            "itself, so that tracking is not trained, and validation has only image metrics"
         )
     return tuple(notes)
