@@ -7,8 +7,10 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 
+@cache
 def _streams() -> tuple[ctypes.c_void_p, int | None, int | None] | None:
     """C's variable `stderr`, what it holds, and a stream that leads nowhere.
 
@@ -23,9 +25,6 @@ def _streams() -> tuple[ctypes.c_void_p, int | None, int | None] | None:
     return (variable, variable.value, nowhere) if nowhere else None
 
 
-_STREAMS = _streams()
-
-
 @contextmanager
 def c_messages_hidden() -> Iterator[None]:
     """Hides what libraries in C say in the block.
@@ -33,10 +32,11 @@ def c_messages_hidden() -> Iterator[None]:
     Python has a stream of its own: what other threads print is shown. Where blocks of two threads
     overlap, the first that ends lets through what the other one still says.
     """
-    if _STREAMS is None:
+    streams = _streams()
+    if streams is None:
         yield
         return
-    variable, usual, nowhere = _STREAMS
+    variable, usual, nowhere = streams
     variable.value = nowhere
     try:
         yield

@@ -53,8 +53,10 @@ def file_of_run(path: Path, name: str) -> Path:
 def outdated_step(folder: Path, name: Outdating) -> str:
     """What is said of outdated predictions or metrics: why, and the next command; else empty."""
     text = outdated(folder, name)
+    if not text:
+        return ""
     step = "predictions" if name == "predictions" or outdated(folder, "predictions") else "metrics"
-    return text and f"{text}; {STEPS[step]} again: {commands_of(folder)[step]}"
+    return f"{text}; {STEPS[step]} again: {commands_of(folder)[step]}"
 
 
 def require_run(folder: Path, name: str | None = "config", option: str = "") -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import ConfigError, InputError
-from vatrack.common.text_files import said_missing
 from vatrack.config import Config
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
@@ -65,18 +64,13 @@ class DataPlan:
             InputError: a file or folder is missing.
         """
         given = self.given_structure
-        if given and not self.dataset.clips.fetch and not Path(given[0]).is_file():
-            raise ConfigError(
-                "dataset.clips.structure",
-                f"{said_missing(given[0], 'file')}; set dataset.clips.fetch: true to download "
-                "it, or correct the path",
-            )
-        if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
-            raise ConfigError(
-                "dataset.raw",
-                f"{said_missing(self.raw_folder, 'folder')}; give the folder of the unpacked "
-                "download, or list its archives in dataset.archives",
-            )
+        if given and not self.dataset.clips.fetch:
+            fix = "set dataset.clips.fetch: true to download it, or correct the path"
+            require_there("dataset.clips.structure", Path(given[0]), "file", fix)
+        if self.dataset.raw and not self.archives:
+            fix = "give the folder of the unpacked download, or list its archives in "
+            fix += "dataset.archives"
+            require_there("dataset.raw", Path(self.raw_folder), "folder", fix)
         if self.joint:
             require_there("dataset.images", Path(self.raw_folder), "folder")
         made = not self.dataset.raw or bool(self.archives)  # by the workflow

@@ -32,7 +32,9 @@ def refuse_braces(config: Config) -> None:
             )
 
 
-def require_there(key: str, path: Path, kind: Literal["file", "folder"]) -> None:
+def require_there(
+    key: str, path: Path, kind: Literal["file", "folder"], fix: str = "correct the path"
+) -> None:
     """Sees that a file or folder is there. Of a missing one, Snakemake takes what was made of
     another before for up to date.
 
@@ -40,4 +42,4 @@ def require_there(key: str, path: Path, kind: Literal["file", "folder"]) -> None
         InputError: it is not.
     """
     if not (path.is_dir() if kind == "folder" else path.is_file()):
-        raise ConfigError(key, f"{said_missing(path, kind)}; correct the path")
+        raise ConfigError(key, f"{said_missing(path, kind)}; {fix}")
